@@ -172,8 +172,8 @@ impl WebhookUseCases {
         Ok(WithSecret { endpoint: rotated.endpoint, secret })
     }
 
-    /// Enables an endpoint, which is sent what it missed as far as that is kept. Returns it, and the moment before which events may have
-    /// been deleted while it was disabled.
+    /// Enables an endpoint, which is sent what it missed as far as that is kept. Returns it, and the moment before which events that
+    /// it was not sent may have been deleted.
     pub async fn enable(
         &self,
         operator: Caller,
@@ -183,10 +183,12 @@ impl WebhookUseCases {
         let before = self.get(id).await?;
         let enabled = endpoints.enable(id, clock.now()).await?.ok_or_else(|| not_found(id))?;
         let Some(disabled) = before.disabled else { return Ok((enabled, None)) };
-        let missed = outbox.forgotten_before().await?.filter(|forgotten| disabled.at < *forgotten);
+        // It was disabled after it had taken nothing for a time, whose events are deleted from then on.
+        let missing_since = before.failing_since.map_or(disabled.at, |since| since.min(disabled.at));
+        let missed = outbox.forgotten_before().await?.filter(|forgotten| missing_since < *forgotten);
         info!(endpoint = %id, operator = %operator.user, "webhook endpoint enabled");
         if let Some(missed) = missed {
-            warn!(endpoint = %id, from = %disabled.at, to = %missed, "events of this time may have been deleted; they are not sent");
+            warn!(endpoint = %id, from = %missing_since, to = %missed, "events of this time may have been deleted; they are not sent");
         }
         Ok((enabled, missed))
     }

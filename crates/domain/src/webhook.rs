@@ -34,6 +34,9 @@ pub const REPLAY_MAX: Duration = Duration::from_hours(24 * 30);
 /// For how long deliveries are kept after their last try.
 pub const DELIVERIES_KEPT: Duration = Duration::from_hours(24 * 30);
 
+/// The most deliveries of an endpoint that wait for another try before it is sent nothing new.
+pub const DELIVERIES_WAITING_MAX: u32 = 1_000;
+
 /// Where events are sent: an absolute URL with the scheme `https` or `http`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointUrl(Url);
@@ -221,7 +224,7 @@ pub struct HeldEndpoint {
     pub cursor: OutboxPlace,
     /// What is sent once more.
     pub replay: Option<Replay>,
-    /// How many deliveries wait for another try.
+    /// How many deliveries wait for another try, counted up to [`DELIVERIES_WAITING_MAX`].
     pub waiting: u64,
     /// When the first of them is due.
     pub due_at: Option<Timestamp>,

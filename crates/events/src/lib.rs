@@ -6,6 +6,7 @@ mod file_reader;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kafka_target;
+mod lease;
 mod notifier;
 mod relay;
 mod webhooks;

@@ -1,50 +1,41 @@
 //! Mails to fans about what happened.
 
+mod left;
+mod mails;
 mod text;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
-use encore_domain::event::relay::RelayPosition;
-use encore_domain::event::{Event, OutboxPlace, OutboxRecord};
-use encore_domain::ids::PerformanceId;
-use encore_domain::mail::Mail;
+use encore_domain::event::{OutboxPlace, OutboxRecord};
 use encore_domain::ports::{Catalog, Clock, Ids, Mailer, Notifications, Outbox, RelayCursor, Users};
 use encore_domain::time::Timestamp;
 use futures::future::join_all;
 use metrics::counter;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
-use uuid::Uuid;
+use tracing::warn;
 
-use self::text::{Show, mail_of};
+use self::left::{Failed, Left};
+use self::mails::{Mails, Outcome};
 use crate::charts::Charts;
+use crate::lease::{Lease, LeaseTerms};
 
-/// How long the lease lasts: longer than a wave of mails.
+/// How long the lease lasts. When an instance dies, another goes on after so long at most.
 const LEASE: Duration = Duration::from_secs(30);
+/// The lease is renewed when less than this is left of it: a wave of mails takes half as long at most.
+const RENEW_BEFORE: Duration = Duration::from_secs(20);
 /// How many events are read at once.
 const PAGE: u32 = 100;
 /// How many mails are sent at once.
 const SENT_AT_ONCE: usize = 10;
-/// How long sending a mail may take.
-const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// The pause after mails were not accepted.
 const BACK_OFF: Duration = Duration::from_secs(30);
-/// How often a mail is tried that is not accepted while others are.
-const TRIES_MAX: u32 = 20;
-/// Nobody is told of what is older: after so long a mail confuses more than it helps.
-const TOLD_WITHIN: Duration = Duration::from_hours(72);
 /// How long notes of what was told are kept: until the events are too old to be told.
 const NOTES_KEPT: Duration = Duration::from_hours(24 * 7);
 /// The most notes that are deleted at once.
 const FORGOTTEN_AT_ONCE: u32 = 5_000;
-
-/// The outcome of a mail that was accepted.
-const SENT: &str = "sent";
 
 /// What a [`Notifier`] is made of.
 pub struct NotifierParts {
@@ -72,215 +63,276 @@ pub struct Notifier(Arc<Inner>);
 
 struct Inner {
     outbox: Arc<dyn Outbox>,
-    cursor: Arc<dyn RelayCursor>,
     notifications: Arc<dyn Notifications>,
-    users: Arc<dyn Users>,
-    catalog: Arc<dyn Catalog>,
-    charts: Charts,
-    mailer: Arc<dyn Mailer>,
+    mails: Mails,
     clock: Arc<dyn Clock>,
-    holder: Uuid,
-    tries: Mutex<Tries>,
+    state: Mutex<State>,
 }
 
-/// The mails of the current page that were not accepted.
+/// How far the notifier is. What is read beyond the saved cursor is either noted or left, so nothing is lost with this state.
+struct State {
+    lease: Lease,
+    /// The cursor that this state continues; none if there is nothing to continue.
+    saved: Option<OutboxPlace>,
+    /// Everything up to here was read.
+    read: OutboxPlace,
+    left: Left,
+    /// How many mails were accepted.
+    accepted: u64,
+    /// No further events are read before this moment.
+    read_at: Option<Timestamp>,
+}
+
+/// What came of a wave of mails.
 #[derive(Default)]
-struct Tries {
-    /// How often each was not accepted while others were.
-    failures: HashMap<String, u32>,
-    /// When they are tried again.
-    not_before: Option<Timestamp>,
-}
-
-/// What came of a mail.
-enum Outcome {
-    /// The event is done: its mail was accepted, or there is nobody to tell.
-    Done(&'static str),
-    /// It can never be sent.
-    Refused(Unavailable),
-    /// It was not accepted now.
-    Failed,
+struct Wave<'r> {
+    /// The events that need no further try, and why.
+    done: Vec<(&'r OutboxRecord, &'static str)>,
+    accepted: u64,
+    failed: u64,
+    /// The first event that was not told and is not left either.
+    untold: Option<OutboxPlace>,
+    outage: Option<Unavailable>,
 }
 
 impl Notifier {
     /// How often a step should be taken.
     pub const POLL_EVERY: Duration = Duration::from_secs(1);
+    /// Nobody is told of what is older: after so long a mail confuses more than it helps.
+    pub const TOLD_WITHIN: Duration = Duration::from_hours(72);
 
     /// A notifier that has not begun.
     pub fn new(parts: NotifierParts) -> Self {
         let NotifierParts { outbox, cursor, notifications, users, catalog, mailer, clock, ids } = parts;
-        let (holder, charts) = (ids.next(), Charts::new(Arc::clone(&catalog)));
-        Self(Arc::new(Inner {
-            outbox,
-            cursor,
-            notifications,
-            users,
-            catalog,
-            charts,
-            mailer,
-            clock,
-            holder,
-            tries: Mutex::default(),
-        }))
+        let terms = LeaseTerms { task: "notifications", lasts_for: LEASE, renewed_before: RENEW_BEFORE };
+        let lease = Lease::new(cursor, Arc::clone(&clock), ids.next(), terms);
+        let charts = Charts::new(Arc::clone(&catalog));
+        let (saved, read, left) = (None, OutboxPlace::default(), Left::default());
+        let state = Mutex::new(State { lease, saved, read, left, accepted: 0, read_at: None });
+        let mails = Mails { users, catalog, charts, mailer };
+        Self(Arc::new(Inner { outbox, notifications, mails, clock, state }))
     }
 
     /// Tells fans of what happened since the last step, if no other instance does. Before its first step nobody is told of anything.
+    /// An error says that something was left, and is tried again.
     pub async fn step(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
-        let inner = &self.0;
-        let now = inner.clock.now();
-        if inner.tries.lock().await.not_before.is_some_and(|at| now < at) {
+        let (inner, mut state) = (&self.0, self.0.state.lock().await);
+        let state = &mut *state;
+        if !inner.begin(state).await? {
             return Ok(());
         }
-        let Some(mut position) = inner.hold().await? else { return Ok(()) };
-        if position.cursor == OutboxPlace::default() {
-            // Otherwise an old server would tell all that ever happened when it begins to send mails.
-            let end = inner.outbox.end().await?;
-            position.cursor = if end == OutboxPlace::default() { end.before() } else { end };
-            inner.cursor.save(inner.holder, &position).await?;
-        }
-        while !stop.is_cancelled() && inner.hold().await?.is_some() {
-            let page = inner.outbox.after(position.cursor, PAGE).await?;
-            if page.end == position.cursor {
-                break;
-            }
-            inner.tell_all(&page.records, stop).await?;
-            if stop.is_cancelled() {
-                break;
-            }
-            position.cursor = page.end;
-            if !inner.cursor.save(inner.holder, &position).await? {
-                break;
-            }
-            *inner.tries.lock().await = Tries::default();
+        let mut failed = inner.try_left(state, stop).await?;
+        failed += inner.read_on(state, stop).await?;
+        if failed > 0 {
+            return Err(Unavailable::new("mail", "mails were not accepted; they are tried again"));
         }
         Ok(())
     }
 
     /// Lets another instance go on at once.
     pub async fn release(&self) -> Result<(), Unavailable> {
-        self.0.cursor.release(self.0.holder).await
+        self.0.state.lock().await.lease.release().await
     }
 
-    /// Deletes old notes. The next step goes on.
-    pub async fn forget(&self) -> Result<(), Unavailable> {
-        self.0.notifications.forget(self.0.clock.now() - NOTES_KEPT, FORGOTTEN_AT_ONCE).await?;
+    /// Deletes old notes, until none is left or `stop` is cancelled.
+    pub async fn forget(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
+        let (notifications, before) = (&self.0.notifications, self.0.clock.now() - NOTES_KEPT);
+        while notifications.forget(before, FORGOTTEN_AT_ONCE).await? >= u64::from(FORGOTTEN_AT_ONCE)
+            && !stop.is_cancelled()
+        {}
         Ok(())
     }
 }
 
 impl Inner {
-    /// The position, if this notifier has the lease, which is prolonged.
-    async fn hold(&self) -> Result<Option<RelayPosition>, Unavailable> {
-        let now = self.clock.now();
-        self.cursor.acquire(self.holder, now, now + LEASE).await
+    /// Whether this notifier has the lease. If another had it meanwhile and moved the cursor, it begins again there.
+    async fn begin(&self, state: &mut State) -> Result<bool, Unavailable> {
+        if !state.lease.hold().await? {
+            return Ok(false);
+        }
+        let mut position = state.lease.position().clone();
+        if position.cursor == OutboxPlace::default() {
+            // Otherwise an old server would tell all that ever happened when it begins to send mails.
+            let end = self.outbox.end().await?;
+            position.cursor = if end == OutboxPlace::default() { end.before() } else { end };
+            if !state.lease.save(position.clone()).await? {
+                return Ok(false);
+            }
+        }
+        if state.saved != Some(position.cursor) {
+            (state.saved, state.read, state.left) = (Some(position.cursor), position.cursor, Left::default());
+        }
+        Ok(true)
     }
 
-    /// Tells of the events of a page that were not told yet.
-    async fn tell_all(&self, records: &[OutboxRecord], stop: &CancellationToken) -> Result<(), Unavailable> {
-        let oldest = self.clock.now() - TOLD_WITHIN;
-        let told: Vec<&OutboxRecord> = records.iter().filter(|it| is_told(it) && oldest <= it.at).collect();
-        if told.is_empty() {
-            return Ok(());
+    /// Whether this notifier still has the lease, and no other has moved the cursor. Otherwise the next step begins again.
+    async fn goes_on(&self, state: &mut State, stop: &CancellationToken) -> Result<bool, Unavailable> {
+        Ok(!stop.is_cancelled() && state.lease.hold().await? && state.saved == Some(state.lease.position().cursor))
+    }
+
+    /// Tries the mails that are left and due. Returns how many failed again.
+    async fn try_left(&self, state: &mut State, stop: &CancellationToken) -> Result<u64, Unavailable> {
+        let due = state.left.due(self.clock.now());
+        if due.is_empty() {
+            return Ok(0);
         }
-        let ids: Vec<String> = told.iter().map(|record| record.id.clone()).collect();
-        let noted = self.notifications.noted(&ids).await?;
-        let left: Vec<&OutboxRecord> = told.into_iter().filter(|record| !noted.contains(&record.id)).collect();
-        let (mut accepted, mut failed, mut outage) = (0, Vec::new(), None);
-        for wave in left.chunks(SENT_AT_ONCE) {
-            if stop.is_cancelled() || self.hold().await?.is_none() {
-                return Ok(());
+        let to_tell = self.to_tell(&due).await?;
+        for record in &due {
+            if record.at < self.oldest() {
+                warn!(event = record.id, "a mail to a fan was not accepted in time; given up");
+                counter!("encore_notifications_total", "outcome" => "given_up").increment(1);
             }
-            let outcomes = join_all(wave.iter().map(|record| self.tell(record))).await;
-            for (record, outcome) in wave.iter().zip(outcomes) {
-                match outcome {
-                    Ok(Outcome::Done(outcome)) => {
-                        accepted += usize::from(outcome == SENT);
-                        self.note(record, outcome).await?;
-                    }
-                    Ok(Outcome::Refused(refusal)) => {
-                        warn!(
-                            event = record.id,
-                            error = &refusal as &dyn std::error::Error,
-                            "a mail to a fan cannot be sent; given up"
-                        );
-                        self.note(record, "given_up").await?;
-                    }
-                    Ok(Outcome::Failed) => failed.push(*record),
-                    // What else was sent is noted first.
-                    Err(unavailable) => outage = Some(unavailable),
+            if !to_tell.iter().any(|it| it.place == record.place) {
+                state.left.remove(record.place);
+            }
+        }
+        let mut failed = 0;
+        for wave in to_tell.chunks(SENT_AT_ONCE) {
+            if !self.goes_on(state, stop).await? {
+                return Ok(failed);
+            }
+            let wave = self.send(state, wave).await;
+            failed += wave.failed;
+            let is_refused = wave.is_refused();
+            self.finish(wave).await?;
+            if is_refused {
+                break;
+            }
+        }
+        self.save(state).await?;
+        Ok(failed)
+    }
+
+    /// Reads on and tells of what is new. Returns how many mails were not accepted.
+    async fn read_on(&self, state: &mut State, stop: &CancellationToken) -> Result<u64, Unavailable> {
+        let mut failed = 0;
+        if state.read_at.is_some_and(|at| self.clock.now() < at) {
+            return Ok(failed);
+        }
+        while self.goes_on(state, stop).await? {
+            let page = self.outbox.after(state.read, PAGE).await?;
+            if page.end == state.read {
+                break;
+            }
+            let mut new = self.to_tell(&page.records).await?;
+            new.retain(|record| !state.left.contains(record.place));
+            for wave in new.chunks(SENT_AT_ONCE) {
+                if !self.goes_on(state, stop).await? {
+                    return Ok(failed);
+                }
+                let last = wave.last().map(|record| record.place);
+                let wave = self.send(state, wave).await;
+                failed += wave.failed;
+                state.read = wave.untold.map(OutboxPlace::before).or(last).unwrap_or(state.read);
+                // If none is accepted, the server may be away, and further mails would fail, too.
+                let pauses = wave.is_refused() || wave.untold.is_some();
+                self.finish(wave).await?;
+                if pauses {
+                    state.read_at = Some(self.clock.now() + BACK_OFF);
+                    self.save(state).await?;
+                    return Ok(failed);
                 }
             }
-            if let Some(unavailable) = outage.take() {
-                return Err(unavailable);
+            state.read = page.end;
+            if !self.save(state).await? {
+                break;
             }
         }
-        self.try_again(&failed, accepted > 0).await
+        Ok(failed)
     }
 
-    async fn note(&self, record: &OutboxRecord, outcome: &'static str) -> Result<(), Unavailable> {
-        counter!("encore_notifications_total", "outcome" => outcome).increment(1);
-        self.notifications.note(&record.id, self.clock.now()).await
+    /// The events of which fans are told, and were not told yet.
+    async fn to_tell<'r>(&self, records: &'r [OutboxRecord]) -> Result<Vec<&'r OutboxRecord>, Unavailable> {
+        let oldest = self.oldest();
+        let mut wanted: Vec<&OutboxRecord> = records.iter().filter(|it| is_told(it) && oldest <= it.at).collect();
+        if !wanted.is_empty() {
+            let ids: Vec<String> = wanted.iter().map(|record| record.id.clone()).collect();
+            let noted = self.notifications.noted(&ids).await?;
+            wanted.retain(|record| !noted.contains(&record.id));
+        }
+        Ok(wanted)
     }
 
-    /// Gives up what failed often while others were accepted. The rest is tried again, and the cursor waits for it.
-    async fn try_again(&self, failed: &[&OutboxRecord], others_accepted: bool) -> Result<(), Unavailable> {
-        let mut is_left = false;
-        for record in failed {
-            counter!("encore_notifications_total", "outcome" => "failed").increment(1);
-            let tries = {
-                let mut known = self.tries.lock().await;
-                let tries = known.failures.entry(record.id.clone()).or_default();
-                *tries += u32::from(others_accepted);
-                *tries
-            };
-            if tries >= TRIES_MAX {
-                warn!(event = record.id, tries, "a mail to a fan was not accepted; given up");
-                self.note(record, "given_up").await?;
-            } else {
-                is_left = true;
+    /// Sends the mails of a wave. What is not accepted is left, if there is room.
+    async fn send<'r>(&self, state: &mut State, records: &[&'r OutboxRecord]) -> Wave<'r> {
+        let outcomes = join_all(records.iter().map(|record| self.mails.tell(record))).await;
+        let sent = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Outcome::Sent))).count() as u64;
+        state.accepted += sent;
+        let next_try_at = self.clock.now() + BACK_OFF;
+        let mut wave = Wave { accepted: sent, ..Wave::default() };
+        for (record, outcome) in records.iter().copied().zip(outcomes) {
+            match outcome {
+                Ok(Outcome::Sent) => wave.done.push((record, "sent")),
+                Ok(Outcome::Skipped) => wave.done.push((record, "skipped")),
+                Ok(Outcome::Refused(refusal)) => {
+                    let error = &refusal as &dyn std::error::Error;
+                    warn!(event = record.id, error, "a mail to a fan cannot be sent; given up");
+                    wave.done.push((record, "given_up"));
+                }
+                Ok(Outcome::Failed) => {
+                    counter!("encore_notifications_total", "outcome" => "failed").increment(1);
+                    wave.failed += 1;
+                    match state.left.fail(record, state.accepted, next_try_at) {
+                        Failed::Left => {}
+                        Failed::GivenUp => {
+                            warn!(event = record.id, "a mail to a fan was not accepted; given up");
+                            wave.done.push((record, "given_up"));
+                        }
+                        Failed::NoRoom => wave.leave(record.place),
+                    }
+                }
+                Err(unavailable) => {
+                    wave.leave(record.place);
+                    wave.outage = Some(unavailable);
+                }
             }
         }
-        if is_left {
-            self.tries.lock().await.not_before = Some(self.clock.now() + BACK_OFF);
-            return Err(Unavailable::new("mail", "mails were not accepted; they are tried again"));
+        for (record, _) in &wave.done {
+            state.left.remove(record.place);
         }
-        Ok(())
+        wave
     }
 
-    /// Tells the fan of an event.
-    async fn tell(&self, record: &OutboxRecord) -> Result<Outcome, Unavailable> {
-        let Ok(event) = &record.event else { return Ok(Outcome::Done("skipped")) };
-        let Some(mail) = self.compose(event).await? else { return Ok(Outcome::Done("skipped")) };
-        Ok(match timeout(SEND_WITHIN, self.mailer.send(&mail)).await {
-            Ok(Ok(())) => {
-                info!(event = record.id, "a fan was told by mail");
-                Outcome::Done(SENT)
+    /// Notes what is done. What was sent is noted, also if the rest of the wave was not.
+    async fn finish(&self, wave: Wave<'_>) -> Result<(), Unavailable> {
+        let Wave { done, outage, .. } = wave;
+        if !done.is_empty() {
+            for (_, outcome) in &done {
+                counter!("encore_notifications_total", "outcome" => *outcome).increment(1);
             }
-            Ok(Err(refusal)) if refusal.is_defect => Outcome::Refused(refusal),
-            Ok(Err(_)) | Err(_) => Outcome::Failed,
-        })
-    }
-
-    /// The mail about an event; none if there is nobody to be told.
-    async fn compose(&self, event: &Event) -> Result<Option<Mail>, Unavailable> {
-        let (Event::ReservationConfirmed { reservation, .. } | Event::SeatsCancelled { reservation, .. }) = event
-        else {
-            return Ok(None);
-        };
-        let Some(account) = self.users.find(reservation.user).await? else { return Ok(None) };
-        // Deleted users, and the fans of rehearsals, have addresses that receive nothing.
-        if !account.password_hash.is_of_a_password() {
-            return Ok(None);
+            let ids: Vec<String> = done.iter().map(|(record, _)| record.id.clone()).collect();
+            self.notifications.note(&ids, self.clock.now()).await?;
         }
-        let Some(show) = self.show(reservation.performance).await? else { return Ok(None) };
-        Ok(mail_of(account.user.email, event, &show))
+        outage.map_or(Ok(()), Err)
     }
 
-    async fn show(&self, id: PerformanceId) -> Result<Option<Show>, Unavailable> {
-        let Some(performance) = self.catalog.performance(id).await? else { return Ok(None) };
-        let Some(concert) = self.catalog.concert(performance.concert).await? else { return Ok(None) };
-        let venue = self.charts.venue_of(id).await?;
-        Ok(venue.map(|venue| Show { title: concert.title, starts_at: performance.starts_at, venue }))
+    /// Nobody is told of what is older.
+    fn oldest(&self) -> Timestamp {
+        self.clock.now() - Notifier::TOLD_WITHIN
+    }
+
+    /// Saves the place before everything that is left. Returns whether this notifier still has the lease.
+    async fn save(&self, state: &mut State) -> Result<bool, Unavailable> {
+        let cursor = state.left.first().map_or(state.read, |first| first.before().min(state.read));
+        if state.saved == Some(cursor) {
+            return Ok(true);
+        }
+        let mut position = state.lease.position().clone();
+        position.cursor = cursor;
+        let saved = state.lease.save(position).await?;
+        state.saved = saved.then_some(cursor);
+        Ok(saved)
+    }
+}
+
+impl Wave<'_> {
+    /// Whether mails were tried, and none was accepted.
+    fn is_refused(&self) -> bool {
+        self.accepted == 0 && self.failed > 0
+    }
+
+    fn leave(&mut self, place: OutboxPlace) {
+        self.untold = Some(self.untold.map_or(place, |untold| untold.min(place)));
     }
 }
 

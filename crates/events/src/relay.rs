@@ -5,7 +5,7 @@ use std::time::Duration;
 use encore_domain::error::Unavailable;
 use encore_domain::event::OutboxRecord;
 use encore_domain::event::message::{EventMessage, PublishOutcome};
-use encore_domain::event::relay::{HeldBackKey, KEYS_HELD_BACK_MAX, RelayPosition, TRIES_BEFORE_PARKED};
+use encore_domain::event::relay::{HeldBackKey, KEYS_HELD_BACK_MAX, TRIES_BEFORE_PARKED};
 use encore_domain::ports::{Catalog, Clock, EventPublisher, Ids, Outbox, RelayCursor};
 use encore_domain::time::Timestamp;
 use metrics::counter;
@@ -13,9 +13,9 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::charts::Charts;
+use crate::lease::{Lease, LeaseTerms};
 
 /// For how long delivered events are kept, unless another retention is set.
 const RETENTION: Duration = Duration::from_hours(168);
@@ -64,20 +64,15 @@ pub struct Relay {
 
 struct Inner {
     outbox: Arc<dyn Outbox>,
-    cursor: Arc<dyn RelayCursor>,
     publisher: Arc<dyn EventPublisher>,
     charts: Charts,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    holder: Uuid,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    /// Until when this relay has the lease; none if another may have it.
-    leased_until: Option<Timestamp>,
-    position: RelayPosition,
+    lease: Lease,
     /// Steps that failed in a row.
     failures: u32,
     forget_at: Option<Timestamp>,
@@ -90,14 +85,22 @@ impl Relay {
     /// A relay that has not begun.
     pub fn new(parts: RelayParts) -> Self {
         let RelayParts { outbox, cursor, publisher, catalog, clock, ids } = parts;
-        let (holder, charts, state) = (ids.next(), Charts::new(catalog), Mutex::default());
-        let inner = Arc::new(Inner { outbox, cursor, publisher, charts, clock, ids, holder, state });
+        let terms = LeaseTerms { task: "event relay", lasts_for: LEASE, renewed_before: RENEW_BEFORE };
+        let lease = Lease::new(cursor, Arc::clone(&clock), ids.next(), terms);
+        let state = Mutex::new(State { lease, failures: 0, forget_at: None });
+        let inner = Arc::new(Inner { outbox, publisher, charts: Charts::new(catalog), clock, ids, state });
         Self { inner, retention: RETENTION }
     }
 
     /// The same relay, which keeps delivered events for this long.
     pub fn keeping_for(self, retention: Duration) -> Self {
         Self { retention, ..self }
+    }
+
+    /// The same relay, which keeps delivered events for this long or longer.
+    pub fn keeping_at_least(self, retention: Duration) -> Self {
+        let retention = self.retention.max(retention);
+        self.keeping_for(retention)
     }
 
     /// Publishes what is in the outbox, if no other instance does. After a failure it waits before it returns, the longer the more
@@ -109,7 +112,7 @@ impl Relay {
             state.failures = 0;
             return outcome;
         }
-        state.leased_until = None;
+        state.lease.invalidate();
         state.failures = state.failures.saturating_add(1);
         stop.run_until_cancelled(sleep(self.inner.back_off(state.failures))).await;
         outcome
@@ -117,46 +120,27 @@ impl Relay {
 
     /// Lets another instance relay at once.
     pub async fn release(&self) -> Result<(), Unavailable> {
-        self.inner.state.lock().await.leased_until = None;
-        self.inner.cursor.release(self.inner.holder).await
+        self.inner.state.lock().await.lease.release().await
     }
 }
 
 impl Inner {
     async fn relay(&self, state: &mut State, retention: Duration, stop: &CancellationToken) -> Result<(), Unavailable> {
-        if !self.hold(state).await? {
+        if !state.lease.hold().await? {
             return Ok(());
         }
         self.outbox.close_window().await?;
-        while !stop.is_cancelled() && self.hold(state).await? && self.publish_next(state).await? {}
+        while !stop.is_cancelled() && state.lease.hold().await? && self.publish_next(state).await? {}
         self.try_held_back_keys(state, stop).await?;
-        if state.leased_until.is_some() {
+        if state.lease.is_held() {
             self.forget(state, retention).await?;
         }
         Ok(())
     }
 
-    /// Whether this relay has the lease, which is renewed in time.
-    async fn hold(&self, state: &mut State) -> Result<bool, Unavailable> {
-        let now = self.clock.now();
-        if state.leased_until.is_some_and(|until| now + RENEW_BEFORE < until) {
-            return Ok(true);
-        }
-        let until = now + LEASE;
-        let acquired = self.cursor.acquire(self.holder, now, until).await?;
-        if state.leased_until.is_none() && acquired.is_some() {
-            info!(holder = %self.holder, "this instance relays events");
-        } else if state.leased_until.is_some() && acquired.is_none() {
-            info!(holder = %self.holder, "another instance relays events");
-        }
-        state.leased_until = acquired.as_ref().map(|_| until);
-        state.position = acquired.unwrap_or_default();
-        Ok(state.leased_until.is_some())
-    }
-
     /// Publishes the next batch. Returns whether there may be another.
     async fn publish_next(&self, state: &mut State) -> Result<bool, Unavailable> {
-        let mut position = state.position.clone();
+        let mut position = state.lease.position().clone();
         let page = self.outbox.after(position.cursor, BATCH).await?;
         if page.end == position.cursor {
             return Ok(false);
@@ -177,20 +161,9 @@ impl Inner {
             warn!(event = record.id, key = %record.key, reason, "event cannot be published; its key is held back");
             position.held_back.push(HeldBackKey::of(record, reason, now));
         }
-        let saved = self.save(state, position).await?;
+        let saved = state.lease.save(position).await?;
         if is_full {
             return Err(Unavailable::defect("event relay", "the events of too many keys cannot be published"));
-        }
-        Ok(saved)
-    }
-
-    /// Saves a position. If another instance has taken over, that one goes on.
-    async fn save(&self, state: &mut State, position: RelayPosition) -> Result<bool, Unavailable> {
-        let saved = self.cursor.save(self.holder, &position).await?;
-        if saved {
-            state.position = position;
-        } else {
-            state.leased_until = None;
         }
         Ok(saved)
     }
@@ -198,20 +171,20 @@ impl Inner {
     /// Publishes the events of keys that are held back and due.
     async fn try_held_back_keys(&self, state: &mut State, stop: &CancellationToken) -> Result<(), Unavailable> {
         let now = self.clock.now();
-        let due = state.position.held_back.iter().filter(|held| held.next_try_at <= now);
+        let due = state.lease.position().held_back.iter().filter(|held| held.next_try_at <= now);
         let due: Vec<HeldBackKey> = due.take(KEYS_TRIED_PER_STEP).cloned().collect();
         for held in due {
-            if stop.is_cancelled() || !self.hold(state).await? {
+            if stop.is_cancelled() || !state.lease.hold().await? {
                 break;
             }
             let left = self.try_key(state, held.clone()).await?;
-            let mut position = state.position.clone();
+            let mut position = state.lease.position().clone();
             position.held_back.retain(|other| other.key != held.key);
             if left.is_none() {
                 info!(key = %held.key, "events of a key that was held back are published");
             }
             position.held_back.extend(left);
-            if !self.save(state, position).await? {
+            if !state.lease.save(position).await? {
                 break;
             }
         }
@@ -220,9 +193,9 @@ impl Inner {
 
     /// Publishes the events of a key up to the cursor. Returns what is left of it.
     async fn try_key(&self, state: &mut State, mut held: HeldBackKey) -> Result<Option<HeldBackKey>, Unavailable> {
-        let until = state.position.cursor;
+        let until = state.lease.position().cursor;
         for _ in 0..BATCHES_OF_KEY_PER_STEP {
-            if !self.hold(state).await? {
+            if !state.lease.hold().await? {
                 break;
             }
             let page = self.outbox.of_key_after(held.key, held.published, until, BATCH).await?;
@@ -300,14 +273,7 @@ impl Inner {
         loop {
             tokio::select! {
                 outcomes = &mut publishing => return outcomes,
-                () = sleep(RENEW_EVERY) => {
-                    let now = self.clock.now();
-                    let until = now + LEASE;
-                    // If it is lost, saving the position will say so.
-                    if let Ok(Some(_)) = self.cursor.acquire(self.holder, now, until).await {
-                        state.leased_until = Some(until);
-                    }
-                }
+                () = sleep(RENEW_EVERY) => state.lease.renew().await,
             }
         }
     }
@@ -318,7 +284,7 @@ impl Inner {
         if state.forget_at.is_some_and(|at| now < at) {
             return Ok(());
         }
-        let delivered = state.position.delivered();
+        let delivered = state.lease.position().delivered();
         let forgotten = self.outbox.forget(delivered, now - retention, FORGOTTEN_AT_ONCE).await?;
         let is_more = forgotten >= u64::from(FORGOTTEN_AT_ONCE);
         state.forget_at = Some(if is_more { now } else { now + FORGET_EVERY });

@@ -1,7 +1,10 @@
 mod deliverer;
 mod http_sender;
 mod pages;
+mod parts;
 mod signature;
+mod turn;
 
-pub use deliverer::{WebhookDeliverer, WebhookDelivererParts};
+pub use deliverer::WebhookDeliverer;
 pub use http_sender::{HttpWebhookSender, Reach};
+pub use parts::WebhookDelivererParts;

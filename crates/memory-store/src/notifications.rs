@@ -24,8 +24,11 @@ impl Notifications for MemoryNotifications {
         Ok(events.iter().filter(|event| notifications.contains_key(*event)).cloned().collect())
     }
 
-    async fn note(&self, event: &str, at: Timestamp) -> Result<(), Unavailable> {
-        self.0.lock().notifications.entry(event.to_owned()).or_insert(at);
+    async fn note(&self, events: &[String], at: Timestamp) -> Result<(), Unavailable> {
+        let notifications = &mut self.0.lock().notifications;
+        for event in events {
+            notifications.entry(event.clone()).or_insert(at);
+        }
         Ok(())
     }
 

@@ -47,6 +47,13 @@ impl Outbox for MemoryOutbox {
         Ok(OutboxPage { records, end })
     }
 
+    async fn find(&self, places: &[OutboxPlace]) -> Result<Vec<OutboxRecord>, Unavailable> {
+        let outbox = &self.0.lock().outbox;
+        let found =
+            places.iter().filter_map(|place| outbox.after(place.before()).next().filter(|it| it.place == *place));
+        Ok(found.cloned().collect())
+    }
+
     async fn end(&self) -> Result<OutboxPlace, Unavailable> {
         Ok(self.0.lock().outbox.end())
     }

@@ -4,7 +4,9 @@ use encore_domain::ids::EndpointId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{DeliveryCursor, WebhookDeliveries};
 use encore_domain::time::Timestamp;
-use encore_domain::webhook::{DeliveryState, HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary};
+use encore_domain::webhook::{
+    DELIVERIES_WAITING_MAX, DeliveryState, HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary,
+};
 use uuid::Uuid;
 
 use crate::paging::rows;
@@ -45,7 +47,7 @@ impl WebhookDeliveries for MemoryWebhookDeliveries {
             endpoint: record.endpoint.clone(),
             cursor: record.cursor,
             replay: record.replay.clone(),
-            waiting: webhooks.waiting(record.endpoint.id).count() as u64,
+            waiting: webhooks.waiting(record.endpoint.id).take(DELIVERIES_WAITING_MAX as usize).count() as u64,
             due_at: webhooks.waiting(record.endpoint.id).map(|(due_at, _)| due_at).min(),
         });
         Ok(held.collect())
@@ -76,10 +78,12 @@ impl WebhookDeliveries for MemoryWebhookDeliveries {
         let record = record.filter(|record| record.lease.is_some_and(|(of, _)| of == holder));
         let Some(record) = record.filter(|record| record.endpoint.disabled.is_none()) else { return Ok(false) };
         let WebhookProgress { deliveries, cursor, replay, failing_since, disabled } = progress;
-        record.cursor = cursor.unwrap_or(record.cursor);
+        record.cursor = cursor.map_or(record.cursor, |cursor| cursor.max(record.cursor));
         if let Some((id, cursor)) = replay {
             record.replay = match (record.replay.take(), cursor) {
-                (Some(mine), Some(cursor)) if mine.id == *id => Some(Replay { cursor: *cursor, ..mine }),
+                (Some(mine), Some(cursor)) if mine.id == *id => {
+                    Some(Replay { cursor: mine.cursor.max(*cursor), ..mine })
+                }
                 (Some(mine), None) if mine.id == *id => None,
                 (other, _) => other,
             };

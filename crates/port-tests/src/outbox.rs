@@ -14,7 +14,7 @@ use crate::webhook_deliveries::progress;
 macro_rules! outbox {
     ($($with:tt)+) => {
         $crate::suite! { outbox [
-            reading, reading_a_key, ending, closing, counting, forgetting, telling_what_was_forgotten, keeping_for_endpoints,
+            reading, reading_a_key, finding, ending, closing, counting, forgetting, telling_what_was_forgotten, keeping_for_endpoints,
         ] $($with)+ }
     };
 }
@@ -97,6 +97,32 @@ pub async fn reading_a_key(bench: RecordBench) {
     let (until_third, reached) = read(start, records[2].place, 100).await;
     assert_eq!((until_third.as_slice(), reached), (&of_first[..2], records[2].place));
     assert_eq!(read(end, end, 100).await, (vec![], end));
+}
+
+/// Records are found by their places, as far as they are kept.
+pub async fn finding(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    for _ in 0..2 {
+        bench.write_event(fan).await;
+        bench.write_event(fan).await;
+        bench.close_window().await;
+    }
+    let page = bench.page(OutboxPlace::default(), 100).await;
+    let [first, second, third, fourth] = page.records.as_slice() else { panic!("{page:?}") };
+    let find = async |places: &[OutboxPlace]| {
+        let mut found = bench.outbox.find(places).await.expect("the store answers");
+        found.sort_unstable_by_key(|record| record.place);
+        found
+    };
+    assert_eq!(find(&[]).await, []);
+    let wanted = [fourth.place, OutboxPlace::default(), second.place, OutboxPlace::END];
+    assert_eq!(find(&wanted).await, [second.clone(), fourth.clone()], "each by its own window");
+    let next_window = OutboxPlace { window: fourth.place.window + 1, ..fourth.place };
+    assert_eq!(find(&[next_window]).await, [], "it is in no later window");
+    bench.outbox.forget(third.place, at_secs(60), 100).await.expect("the store answers");
+    let kept = bench.ids_after(OutboxPlace::default()).await;
+    let found = find(&[first.place, second.place, third.place, fourth.place]).await;
+    assert_eq!(found.into_iter().map(|record| record.id).collect::<Vec<_>>(), kept);
 }
 
 /// The end is behind everything that can be read, and before everything that comes later.

@@ -1,13 +1,14 @@
 //! The cases of [`WebhookDeliveries`](encore_domain::ports::WebhookDeliveries).
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use encore_domain::event::OutboxPlace;
 use encore_domain::ids::EndpointId;
 use encore_domain::time::Timestamp;
 use encore_domain::webhook::{
-    DeliveredEvent, DeliveryState, Disabled, HeldEndpoint, Replay, WebhookAnswer, WebhookDelivery, WebhookProgress,
-    WebhookSummary, WhyDisabled,
+    DELIVERIES_WAITING_MAX, DeliveredEvent, DeliveryState, Disabled, HeldEndpoint, Replay, WebhookAnswer,
+    WebhookDelivery, WebhookProgress, WebhookSummary, WhyDisabled,
 };
 use uuid::Uuid;
 
@@ -20,7 +21,8 @@ use crate::paging::{SIZES, read_all};
 macro_rules! webhook_deliveries {
     ($($with:tt)+) => {
         $crate::suite! { webhook_deliveries [
-            holding, renewing, recording, fencing, retrying, disabling, listing, resending, replaying, summing_up, forgetting,
+            holding, renewing, recording, fencing, advancing, retrying, counting_what_waits, disabling, listing,
+            resending, replaying, summing_up, forgetting,
         ] $($with)+ }
     };
 }
@@ -181,6 +183,27 @@ pub async fn fencing(bench: RecordBench) {
     assert_eq!(find().await, None);
 }
 
+/// Neither the cursor of an endpoint nor that of a replay moves back, whatever is recorded.
+pub async fn advancing(bench: RecordBench) {
+    let (endpoint, holder) = (bench.add_endpoint(place(5)).await, id());
+    bench.hold_all(holder, at_secs(0)).await;
+    let replay = Replay { id: id(), since: at_secs(1), cursor: place(2), until: place(9) };
+    assert!(bench.webhook_deliveries.replay(endpoint, replay.clone()).await.expect("the store answers"));
+    let next_window = OutboxPlace { window: 4, sequence: 1 };
+    for (recorded, cursor, replayed) in [
+        (place(7), place(7), place(7)),
+        (place(6), place(7), place(7)),
+        (next_window, next_window, next_window),
+        (place(8), next_window, next_window),
+    ] {
+        let recorded =
+            WebhookProgress { cursor: Some(recorded), replay: Some((replay.id, Some(recorded))), ..progress() };
+        assert!(bench.record(holder, endpoint, &recorded).await);
+        let held = bench.hold_all(holder, at_secs(0)).await.remove(0);
+        assert_eq!((held.cursor, held.replay.map(|replay| replay.cursor)), (cursor, Some(replayed)));
+    }
+}
+
 /// Deliveries that wait are due when their time has come, the earliest first, at most `limit`.
 pub async fn retrying(bench: RecordBench) {
     let (endpoint, other, holder) = (bench.add_endpoint(place(0)).await, bench.add_endpoint(place(0)).await, id());
@@ -196,6 +219,26 @@ pub async fn retrying(bench: RecordBench) {
     assert_eq!(bench.due(other, at_secs(60), 2).await, [event(4).id]);
     let due = bench.webhook_deliveries.due(endpoint, at_secs(10), 1).await.expect("the store answers");
     assert_eq!(due, [waiting(endpoint, 2, 10)]);
+}
+
+/// The deliveries that wait are counted up to `DELIVERIES_WAITING_MAX`, and the first that is due is found among all of them.
+pub async fn counting_what_waits(bench: RecordBench) {
+    let (endpoint, holder) = (bench.add_endpoint(place(0)).await, id());
+    bench.hold_all(holder, at_secs(0)).await;
+    let most = i64::from(DELIVERIES_WAITING_MAX);
+    let record = async |numbers: RangeInclusive<i64>| {
+        // The last is due first.
+        let waiting = |number: i64| {
+            let due_at = at_secs((2 * most - number).unsigned_abs());
+            RecordBench::waiting_delivery(endpoint, event(number), due_at)
+        };
+        let deliveries = numbers.map(waiting).collect();
+        assert!(bench.record(holder, endpoint, &WebhookProgress { deliveries, ..progress() }).await);
+        let held = bench.hold_all(holder, at_secs(0)).await.remove(0);
+        (held.waiting, held.due_at)
+    };
+    assert_eq!(record(1..=3).await, (3, Some(at_secs((2 * most - 3).unsigned_abs()))));
+    assert_eq!(record(4..=most + 2).await, (most.unsigned_abs(), Some(at_secs((most - 2).unsigned_abs()))));
 }
 
 /// An endpoint that was disabled is held by nobody.

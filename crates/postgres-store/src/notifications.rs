@@ -40,18 +40,22 @@ impl Notifications for PostgresNotifications {
         Ok(rows.into_iter().map(|row| row.event_id).collect())
     }
 
-    async fn note(&self, event: &str, at: Timestamp) -> Result<(), Unavailable> {
-        const NOTE: &str = "INSERT INTO notifications (event_id, noted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    async fn note(&self, events: &[String], at: Timestamp) -> Result<(), Unavailable> {
+        const NOTE: &str = "
+            INSERT INTO notifications (event_id, noted_at) SELECT event_id, $2 FROM unnest($1) AS event (event_id)
+            ON CONFLICT DO NOTHING";
         let mut conn = self.database.connection().await?;
-        let note = sql(NOTE).bind::<Text, _>(event).bind::<Timestamptz, _>(at);
+        let note = sql(NOTE).bind::<Array<Text>, _>(events).bind::<Timestamptz, _>(at);
         Cached(note).execute(&mut conn).await.map_err(unavailable)?;
         Ok(())
     }
 
     async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        // Instances that delete at the same time take different rows.
         const FORGET: &str = "
             DELETE FROM notifications USING (
                 SELECT event_id FROM notifications WHERE noted_at < $1 ORDER BY noted_at LIMIT $2
+                FOR UPDATE SKIP LOCKED
             ) AS old
             WHERE notifications.event_id = old.event_id";
         let mut conn = self.database.connection().await?;

@@ -107,6 +107,11 @@ impl Outbox for PostgresOutbox {
         self.read(Range { after: place, until, key: Some(key) }, limit).await
     }
 
+    async fn find(&self, places: &[OutboxPlace]) -> Result<Vec<OutboxRecord>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        records_at(&mut conn, places).await.map_err(unavailable)
+    }
+
     async fn end(&self) -> Result<OutboxPlace, Unavailable> {
         const END: &str = "SELECT number FROM outbox_windows ORDER BY number DESC LIMIT 1";
         let mut conn = self.database.connection().await?;
@@ -208,7 +213,7 @@ async fn records(
             SELECT ended_by AS next, (SELECT ended_by FROM outbox_windows WHERE number = $1) AS before
             FROM outbox_windows WHERE number = $2
         )
-        SELECT sequence, event_id, kind, key, payload, created_at FROM outbox
+        SELECT $1 AS window_number, sequence, event_id, kind, key, payload::text, created_at FROM outbox
         WHERE transaction_id >= coalesce((SELECT pg_snapshot_xmin(before) FROM bounds), '0'::xid8)
           AND transaction_id < (SELECT pg_snapshot_xmax(next) FROM bounds)
           AND pg_visible_in_snapshot(transaction_id, (SELECT next FROM bounds))
@@ -216,21 +221,6 @@ async fn records(
           AND sequence > $3 AND sequence <= $5 AND ($6 IS NULL OR key = $6)
         ORDER BY sequence
         LIMIT $4";
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        sequence: i64,
-        #[diesel(sql_type = Text)]
-        event_id: String,
-        #[diesel(sql_type = Text)]
-        kind: String,
-        #[diesel(sql_type = SqlUuid)]
-        key: Uuid,
-        #[diesel(sql_type = Jsonb)]
-        payload: Value,
-        #[diesel(sql_type = Timestamptz)]
-        created_at: DateTime<Utc>,
-    }
     let last = if until.window == after.window { until.sequence } else { i64::MAX };
     let query = sql(READ)
         .bind::<BigInt, _>(after.window)
@@ -239,16 +229,67 @@ async fn records(
         .bind::<BigInt, _>(i64::from(limit))
         .bind::<BigInt, _>(last)
         .bind::<Nullable<SqlUuid>, _>(key);
-    let rows: Vec<Row> = Cached(query).load(conn).await?;
-    let record = |row: Row| OutboxRecord {
-        place: OutboxPlace { window: after.window, sequence: row.sequence },
-        event: read(&row.kind, row.payload).map_err(|error| UnreadableEvent(error.to_string())),
-        id: row.event_id,
-        kind: row.kind,
-        key: row.key,
-        at: row.created_at,
-    };
-    Ok(rows.into_iter().map(record).collect())
+    let rows: Vec<RecordRow> = Cached(query).load(conn).await?;
+    Ok(rows.into_iter().map(RecordRow::read).collect())
+}
+
+/// The records at these places that are kept.
+async fn records_at(conn: &mut AsyncPgConnection, places: &[OutboxPlace]) -> QueryResult<Vec<OutboxRecord>> {
+    // The limit keeps the planner from joining all rows: each place is looked up by the primary key, within its window.
+    const FIND: &str = "
+        SELECT wanted.window_number, record.*
+        FROM unnest($1, $2) AS wanted (window_number, wanted_sequence)
+        LEFT JOIN outbox_windows AS before ON before.number = wanted.window_number
+        CROSS JOIN LATERAL (
+            SELECT ended_by FROM outbox_windows WHERE number > wanted.window_number ORDER BY number LIMIT 1
+        ) AS next
+        CROSS JOIN LATERAL (
+            SELECT sequence, event_id, kind, key, payload::text, created_at FROM outbox
+            WHERE transaction_id >= coalesce(pg_snapshot_xmin(before.ended_by), '0'::xid8)
+              AND transaction_id < pg_snapshot_xmax(next.ended_by)
+              AND pg_visible_in_snapshot(transaction_id, next.ended_by)
+              AND coalesce(NOT pg_visible_in_snapshot(transaction_id, before.ended_by), true)
+              AND sequence = wanted.wanted_sequence
+            LIMIT 1
+        ) AS record";
+    let (windows, sequences): (Vec<i64>, Vec<i64>) = places.iter().map(|at| (at.window, at.sequence)).unzip();
+    let query = sql(FIND).bind::<Array<BigInt>, _>(windows).bind::<Array<BigInt>, _>(sequences);
+    let rows: Vec<RecordRow> = Cached(query).load(conn).await?;
+    Ok(rows.into_iter().map(RecordRow::read).collect())
+}
+
+#[derive(QueryableByName)]
+struct RecordRow {
+    #[diesel(sql_type = BigInt)]
+    window_number: i64,
+    #[diesel(sql_type = BigInt)]
+    sequence: i64,
+    #[diesel(sql_type = Text)]
+    event_id: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = SqlUuid)]
+    key: Uuid,
+    /// It is parsed row by row, so that one that cannot be parsed concerns its event alone.
+    #[diesel(sql_type = Text)]
+    payload: String,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+}
+
+impl RecordRow {
+    fn read(self) -> OutboxRecord {
+        let payload = serde_json::from_str(&self.payload).map_err(|error| UnreadableEvent(error.to_string()));
+        OutboxRecord {
+            place: OutboxPlace { window: self.window_number, sequence: self.sequence },
+            event: payload
+                .and_then(|payload| read(&self.kind, payload).map_err(|error| UnreadableEvent(error.to_string()))),
+            id: self.event_id,
+            kind: self.kind,
+            key: self.key,
+            at: self.created_at,
+        }
+    }
 }
 
 async fn backlog(conn: &mut AsyncPgConnection, place: OutboxPlace) -> QueryResult<Backlog> {

@@ -9,7 +9,9 @@ use encore_domain::ids::EndpointId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{DeliveryCursor, WebhookDeliveries};
 use encore_domain::time::Timestamp;
-use encore_domain::webhook::{HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary};
+use encore_domain::webhook::{
+    DELIVERIES_WAITING_MAX, HeldEndpoint, Replay, WebhookDelivery, WebhookProgress, WebhookSummary,
+};
 use uuid::Uuid;
 
 use crate::database::Database;
@@ -53,7 +55,7 @@ pub async fn needed_after(conn: &mut AsyncPgConnection) -> QueryResult<Option<Ou
     Ok(row.map(|Row { window_number: window, sequence }| OutboxPlace { window, sequence }))
 }
 
-/// Records how far an endpoint is, if the holder has it.
+/// Records how far an endpoint is, if the holder has it. The cursor never moves back.
 async fn record_endpoint(
     conn: &mut AsyncPgConnection,
     holder: Uuid,
@@ -62,7 +64,8 @@ async fn record_endpoint(
 ) -> QueryResult<bool> {
     const RECORD: &str = "
         UPDATE webhook_endpoints
-        SET window_number = coalesce($3, window_number), sequence = coalesce($4, sequence),
+        SET window_number = CASE WHEN ($3, $4) > (window_number, sequence) THEN $3 ELSE window_number END,
+            sequence = CASE WHEN ($3, $4) > (window_number, sequence) THEN $4 ELSE sequence END,
             failing_since = $5, disabled_at = $6, disabled_why = $7,
             holder = CASE WHEN $6 IS NULL THEN holder END, leased_until = CASE WHEN $6 IS NULL THEN leased_until END
         WHERE id = $1 AND holder = $2 AND disabled_at IS NULL AND removed_at IS NULL";
@@ -78,7 +81,7 @@ async fn record_endpoint(
     Ok(Cached(query).execute(conn).await? == 1)
 }
 
-/// Records how far a replay is, unless another has replaced it.
+/// Records how far a replay is, unless another has replaced it. Its cursor never moves back.
 async fn record_replay(
     conn: &mut AsyncPgConnection,
     endpoint: EndpointId,
@@ -86,7 +89,8 @@ async fn record_replay(
     cursor: Option<OutboxPlace>,
 ) -> QueryResult<()> {
     const GO_ON: &str = "
-        UPDATE webhook_endpoints SET replay_window = $3, replay_sequence = $4 WHERE id = $1 AND replay_id = $2";
+        UPDATE webhook_endpoints SET replay_window = $3, replay_sequence = $4
+        WHERE id = $1 AND replay_id = $2 AND ($3, $4) > (replay_window, replay_sequence)";
     const END: &str = "
         UPDATE webhook_endpoints
         SET replay_id = NULL, replay_since = NULL, replay_window = NULL, replay_sequence = NULL,
@@ -168,8 +172,13 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
         const HELD: &str = "
             SELECT webhook_endpoints.*, retries.waiting, retries.due_at
             FROM webhook_endpoints, LATERAL (
-                SELECT count(*) AS waiting, min(next_try_at) AS due_at FROM webhook_deliveries
-                WHERE endpoint_id = webhook_endpoints.id AND next_try_at IS NOT NULL
+                SELECT count(*) AS waiting, min(next_try_at) AS due_at
+                FROM (
+                    SELECT next_try_at FROM webhook_deliveries
+                    WHERE endpoint_id = webhook_endpoints.id AND next_try_at IS NOT NULL
+                    ORDER BY next_try_at
+                    LIMIT $2
+                ) AS first
             ) AS retries
             WHERE holder = $1
             ORDER BY id";
@@ -180,9 +189,16 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
             .bind::<Timestamptz, _>(renew_before)
             .bind::<Timestamptz, _>(until);
         Cached(acquire).execute(&mut conn).await.map_err(unavailable)?;
-        let held = Cached(sql(HELD).bind::<SqlUuid, _>(holder)).load(&mut conn).await;
+        let held = sql(HELD).bind::<SqlUuid, _>(holder).bind::<BigInt, _>(i64::from(DELIVERIES_WAITING_MAX));
+        let held = Cached(held).load(&mut conn).await;
         let held: Vec<HeldRow> = held.map_err(unavailable)?;
-        held.into_iter().map(HeldRow::read).collect::<QueryResult<_>>().map_err(unavailable)
+        let read = |row: HeldRow| {
+            let id = row.id();
+            row.read().inspect_err(
+                |error| tracing::error!(endpoint = %id, %error, "a webhook endpoint cannot be read; skipped"),
+            )
+        };
+        Ok(held.into_iter().filter_map(|row| read(row).ok()).collect())
     }
 
     async fn release(&self, holder: Uuid) -> Result<(), Unavailable> {
@@ -331,11 +347,13 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
     }
 
     async fn forget(&self, before: Timestamp, limit: u32) -> Result<u64, Unavailable> {
+        // Instances that delete at the same time take different rows.
         const OLD: &str = "
             DELETE FROM webhook_deliveries USING (
                 SELECT endpoint_id, event_id FROM webhook_deliveries
                 WHERE tried_at < $1 AND next_try_at IS NULL
                 LIMIT $2
+                FOR UPDATE SKIP LOCKED
             ) AS old
             WHERE webhook_deliveries.endpoint_id = old.endpoint_id AND webhook_deliveries.event_id = old.event_id";
         const OF_REMOVED: &str = "
@@ -344,6 +362,7 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
                 FROM webhook_endpoints JOIN webhook_deliveries ON endpoint_id = webhook_endpoints.id
                 WHERE removed_at IS NOT NULL
                 LIMIT $1
+                FOR UPDATE OF webhook_deliveries SKIP LOCKED
             ) AS left_over
             WHERE webhook_deliveries.endpoint_id = left_over.endpoint_id
               AND webhook_deliveries.event_id = left_over.event_id";

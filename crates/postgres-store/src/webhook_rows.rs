@@ -101,6 +101,10 @@ pub struct HeldRow {
 }
 
 impl HeldRow {
+    pub fn id(&self) -> EndpointId {
+        EndpointId(self.endpoint.id)
+    }
+
     pub fn read(self) -> QueryResult<HeldEndpoint> {
         let place = |window: Option<i64>, sequence: Option<i64>| {
             window.zip(sequence).map(|(window, sequence)| OutboxPlace { window, sequence })

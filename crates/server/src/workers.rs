@@ -253,6 +253,11 @@ impl Workers {
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
+        let relay = relay.map(|relay| match &notifier {
+            // The notifier reads an event for as long as fans may be told of it.
+            Some(_) => relay.keeping_at_least(Notifier::TOLD_WITHIN),
+            None => relay,
+        });
         loops.relay(outbox, relay.clone());
         loops.deliver(webhooks.clone());
         if let Some(notifier) = notifier.clone() {
@@ -324,8 +329,10 @@ impl Loops {
             let stop = stop.clone();
             async move { notifier.step(&stop).await }
         });
-        self.sweep("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, |notifier| async move {
-            notifier.forget().await
+        let stop = self.stop.clone();
+        self.sweep("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, move |notifier| {
+            let stop = stop.clone();
+            async move { notifier.forget(&stop).await }
         });
     }
 
@@ -334,10 +341,12 @@ impl Loops {
         let stop = self.stop.clone();
         self.sweep("webhooks", WebhookDeliverer::POLL_EVERY, webhooks.clone(), move |webhooks| {
             let stop = stop.clone();
-            async move { webhooks.step(&stop).await }
+            async move { webhooks.poll(&stop).await }
         });
-        self.sweep("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, |webhooks| async move {
-            webhooks.forget().await
+        let stop = self.stop.clone();
+        self.sweep("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, move |webhooks| {
+            let stop = stop.clone();
+            async move { webhooks.forget(&stop).await }
         });
     }
 

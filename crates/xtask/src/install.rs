@@ -86,6 +86,14 @@ pub(crate) fn programs_for(variables: &[&str]) -> Result<(), Box<dyn Error>> {
     Err(format!("the packages are installed, but {} cannot be found", names(&still_missing)).into())
 }
 
+/// Installs the Python packages that tests use beside localstripe. They are needed even where the environment names a localstripe.
+pub(crate) fn python_packages() -> Result<(), Box<dyn Error>> {
+    if localstripe::python().is_none() {
+        install_localstripe(&localstripe::environment())?;
+    }
+    Ok(())
+}
+
 /// Makes a virtual environment of Python and installs localstripe into it. It counts as installed only when that is complete.
 fn install_localstripe(environment: &Path) -> Result<(), Box<dyn Error>> {
     let made = make_environment(environment);

@@ -17,6 +17,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         cargo.arg("--workspace");
     }
     install::programs_for_unset(&STORES)?;
+    install::python_packages()?;
     let stores = Stores::start(Lasting::ThisRun, &STORES)?;
     stores.lend_to(&mut cargo)?;
     let status = cargo.args(args).status().map_err(|error| format!("cannot run cargo: {error}"))?;

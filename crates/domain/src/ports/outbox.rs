@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::error::Unavailable;
-use crate::event::{Backlog, OutboxPage, OutboxPlace};
+use crate::event::{Backlog, OutboxPage, OutboxPlace, OutboxRecord};
 use crate::time::Timestamp;
 
 /// Reads the events that the other ports write in their transactions, in an order in which no event ever appears before one
@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 /// - `reading`: records come in the order of their places, after the one given, at most `limit`, each with its event; the page
 ///   ends with the last of them, or behind what is known to be empty
 /// - `reading_a_key`: so do the records of one key, up to a place
+/// - `finding`: records are found by their places, as far as they are kept
 /// - `ending`: the end is behind everything that can be read, and before everything that comes later
 /// - `closing`: what was committed before a window was closed can be read
 /// - `counting`: the backlog counts what was committed after a place, whether or not its window is closed
@@ -35,6 +36,9 @@ pub trait Outbox: Send + Sync {
         until: OutboxPlace,
         limit: u32,
     ) -> Result<OutboxPage, Unavailable>;
+
+    /// The records at these places that are kept, in any order.
+    async fn find(&self, places: &[OutboxPlace]) -> Result<Vec<OutboxRecord>, Unavailable>;
 
     /// The place behind everything that can be read now.
     async fn end(&self) -> Result<OutboxPlace, Unavailable>;

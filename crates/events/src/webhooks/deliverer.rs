@@ -1,66 +1,30 @@
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use encore_domain::error::Unavailable;
-use encore_domain::event::{OutboxPage, OutboxPlace, OutboxRecord};
-use encore_domain::identity::session::Secret;
 use encore_domain::ids::EndpointId;
-use encore_domain::ports::{Catalog, Clock, Ids, Outbox, SecretSeals, WebhookDeliveries, WebhookSender};
-use encore_domain::webhook::{
-    DELIVERIES_KEPT, DeliveredEvent, DeliveryState, Disabled, GIVE_UP_AFTER, HeldEndpoint, Replay, WebhookAnswer,
-    WebhookDelivery, WebhookEndpoint, WebhookProgress, WebhookRequest, WhyDisabled, after_try,
-};
-use encore_event_format::to_json_line;
-use futures::{StreamExt, stream};
-use metrics::counter;
-use tokio::sync::{Mutex, Semaphore};
+use encore_domain::ports::{Clock, Ids, Outbox, WebhookDeliveries};
+use encore_domain::webhook::DELIVERIES_KEPT;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::error;
 use uuid::Uuid;
 
-use super::pages::{PAGE, SharedPages};
-use crate::charts::Charts;
+use super::parts::WebhookDelivererParts;
+use super::turn::Turns;
 
 /// How long the lease of an endpoint lasts. When an instance dies, another sends after so long at most.
 const LEASE: Duration = Duration::from_secs(10);
 /// The lease is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(7);
-/// The most requests to one endpoint at once.
-const AT_ONCE: usize = 8;
-/// The most deliveries that are tried between two records.
-const BATCH: usize = PAGE as usize;
-/// The same while the endpoint takes nothing: then requests are made one by one, since each may take its whole time.
-const BATCH_WHILE_FAILING: usize = 10;
-/// The most deliveries of one endpoint that wait for another try. Beyond it the endpoint is sent nothing new.
-const WAITING_MAX: u64 = 1_000;
-/// How long one turn of an endpoint goes on. Changes of operators are read before the next.
-const TURN: Duration = Duration::from_secs(5);
-/// How many turns use the stores at once, so that calls of fans find connections.
-const STORE_TURNS: usize = 4;
+/// How long an instance that has no endpoint waits before it looks for one again, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How much earlier it may look. The part is random, so that instances do not look together.
+const LOOK_EARLIER_BY: Duration = Duration::from_secs(1);
 /// The most old deliveries that are deleted at once.
 const FORGOTTEN_AT_ONCE: u32 = 5_000;
-
-/// What a [`WebhookDeliverer`] is made of.
-pub struct WebhookDelivererParts {
-    /// Where the events are.
-    pub outbox: Arc<dyn Outbox>,
-    /// The endpoints, and how far each is.
-    pub deliveries: Arc<dyn WebhookDeliveries>,
-    /// Opens their secrets.
-    pub seals: Arc<dyn SecretSeals>,
-    /// Sends.
-    pub sender: Arc<dyn WebhookSender>,
-    /// Names the seats.
-    pub catalog: Arc<dyn Catalog>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Identifies this instance, and spreads retries.
-    pub ids: Arc<dyn Ids>,
-}
 
 /// Sends events to the endpoints of webhooks. See the crate's README. Clones are the same.
 #[derive(Clone)]
@@ -68,66 +32,43 @@ pub struct WebhookDeliverer(Arc<Inner>);
 
 struct Inner {
     outbox: Arc<dyn Outbox>,
-    pages: SharedPages,
     deliveries: Arc<dyn WebhookDeliveries>,
-    seals: Arc<dyn SecretSeals>,
-    sender: Arc<dyn WebhookSender>,
-    charts: Charts,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     holder: Uuid,
-    store_turns: Semaphore,
+    turns: Arc<Turns>,
     /// The turns under way: at most one for each endpoint.
-    turns: Mutex<HashMap<EndpointId, JoinHandle<()>>>,
-}
-
-/// An event that is to be sent.
-struct Item {
-    event: DeliveredEvent,
-    /// None if it is not kept any more.
-    record: Option<OutboxRecord>,
-    /// The delivery after the tries before.
-    before: Option<WebhookDelivery>,
-}
-
-/// Where a batch came from, which says what is recorded beside its deliveries.
-enum Source {
-    /// Deliveries that waited.
-    Retries,
-    /// The outbox. The cursor goes here if all were tried.
-    New(OutboxPlace),
-    /// The outbox, once more. None if the replay is then over.
-    Replay(Uuid, Option<OutboxPlace>),
-}
-
-/// What came of one item.
-struct Tried {
-    delivery: WebhookDelivery,
-    /// Whether the endpoint had to do with it.
-    was_sent: bool,
+    running: Mutex<HashMap<EndpointId, JoinHandle<()>>>,
+    /// Set while this instance has no endpoint: when it looks for one again.
+    look_at: Mutex<Option<Instant>>,
 }
 
 impl WebhookDeliverer {
-    /// How often a step should be taken.
+    /// How often [`Self::poll`] should be called.
     pub const POLL_EVERY: Duration = Duration::from_millis(500);
 
     /// One that has not begun.
     pub fn new(parts: WebhookDelivererParts) -> Self {
-        let WebhookDelivererParts { outbox, deliveries, seals, sender, catalog, clock, ids } = parts;
-        let holder = ids.next();
+        let holder = parts.ids.next();
         Self(Arc::new(Inner {
-            pages: SharedPages::new(Arc::clone(&outbox)),
-            outbox,
-            deliveries,
-            seals,
-            sender,
-            charts: Charts::new(catalog),
-            clock,
-            ids,
+            outbox: Arc::clone(&parts.outbox),
+            deliveries: Arc::clone(&parts.deliveries),
+            clock: Arc::clone(&parts.clock),
+            ids: Arc::clone(&parts.ids),
             holder,
-            store_turns: Semaphore::new(STORE_TURNS),
-            turns: Mutex::default(),
+            turns: Arc::new(Turns::new(parts, holder)),
+            running: Mutex::default(),
+            look_at: Mutex::default(),
         }))
+    }
+
+    /// Takes a step, unless this instance has no endpoint and looked for one a short time ago.
+    pub async fn poll(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
+        let look_at = *locked(&self.0.look_at);
+        if look_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        self.step(stop).await
     }
 
     /// Takes the endpoints that no other instance has, and begins a turn for each that has something to be sent and no turn under way. It
@@ -135,20 +76,23 @@ impl WebhookDeliverer {
     /// under way.
     pub async fn step(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
         let inner = &self.0;
+        // A turn that ends after this may have moved the cursor behind the one that is acquired here. Its endpoint is left out.
+        locked(&inner.running).retain(|_, turn| !turn.is_finished());
         let now = inner.clock.now();
         let held = inner.deliveries.acquire(inner.holder, now, now + RENEW_BEFORE, now + LEASE).await?;
+        *locked(&inner.look_at) = held.is_empty().then(|| Instant::now() + inner.pause());
         if held.is_empty() {
             return Ok(());
         }
         let end = inner.outbox.end().await?;
-        let mut turns = inner.turns.lock().await;
-        turns.retain(|_, turn| !turn.is_finished());
+        let mut running = locked(&inner.running);
         for held in held {
             let is_due = held.due_at.is_some_and(|due_at| due_at <= now);
             let has_work = is_due || held.cursor < end || held.replay.is_some();
             if has_work && !stop.is_cancelled() {
-                let (inner, stop) = (Arc::clone(inner), stop.clone());
-                turns.entry(held.endpoint.id).or_insert_with(|| tokio::spawn(inner.turn(held, stop)));
+                let (endpoint, turns, stop) = (held.endpoint.id, Arc::clone(&inner.turns), stop.clone());
+                let turn = async move { turns.take(held, &stop).await };
+                running.entry(endpoint).or_insert_with(|| tokio::spawn(turn));
             }
         }
         Ok(())
@@ -156,7 +100,7 @@ impl WebhookDeliverer {
 
     /// Waits until all turns that were begun have ended.
     pub async fn finish(&self) {
-        let turns: Vec<_> = self.0.turns.lock().await.drain().collect();
+        let turns: Vec<_> = locked(&self.0.running).drain().collect();
         for (endpoint, turn) in turns {
             if turn.await.is_err() {
                 error!(%endpoint, "sending to a webhook endpoint panicked; retrying");
@@ -169,265 +113,23 @@ impl WebhookDeliverer {
         self.0.deliveries.release(self.0.holder).await
     }
 
-    /// Deletes old deliveries. The next step goes on.
-    pub async fn forget(&self) -> Result<(), Unavailable> {
-        self.0.deliveries.forget(self.0.clock.now() - DELIVERIES_KEPT, FORGOTTEN_AT_ONCE).await?;
+    /// Deletes old deliveries, until none is left or `stop` is cancelled.
+    pub async fn forget(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
+        let (deliveries, before) = (&self.0.deliveries, self.0.clock.now() - DELIVERIES_KEPT);
+        while deliveries.forget(before, FORGOTTEN_AT_ONCE).await? >= u64::from(FORGOTTEN_AT_ONCE)
+            && !stop.is_cancelled()
+        {}
         Ok(())
     }
 }
 
 impl Inner {
-    async fn turn(self: Arc<Self>, mut held: HeldEndpoint, stop: CancellationToken) {
-        let began = Instant::now();
-        let endpoint = held.endpoint.id;
-        loop {
-            match self.send_next(&mut held, &stop).await {
-                Ok(true) if began.elapsed() < TURN && !stop.is_cancelled() => {}
-                Ok(_) => break,
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    warn!(%endpoint, error, "sending to a webhook endpoint was interrupted; retrying");
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Sends the next batches: what is due again, what is new, what is sent once more. Returns whether there may be others.
-    async fn send_next(&self, held: &mut HeldEndpoint, stop: &CancellationToken) -> Result<bool, Unavailable> {
-        let mut is_more = false;
-        if held.due_at.is_some_and(|due_at| due_at <= self.clock.now()) {
-            let limit = u32::try_from(batch_of(held)).unwrap_or(PAGE);
-            let items = self.due(held.endpoint.id, limit).await?;
-            // Those that fail again are due later.
-            let was_full = items.len() == limit as usize;
-            held.due_at = held.due_at.filter(|_| was_full);
-            is_more |= was_full;
-            if !self.send(held, items, Source::Retries, stop).await? {
-                return Ok(false);
-            }
-        }
-        if held.waiting < WAITING_MAX {
-            let (items, end) = self.new_items(held).await?;
-            if end > held.cursor {
-                is_more = true;
-                if !self.send(held, items, Source::New(end), stop).await? {
-                    return Ok(false);
-                }
-            }
-        }
-        if held.waiting < WAITING_MAX
-            && let Some(replay) = held.replay.clone()
-        {
-            let (items, left) = self.replayed_items(held, &replay).await?;
-            is_more |= left.is_some();
-            if !self.send(held, items, Source::Replay(replay.id, left), stop).await? {
-                return Ok(false);
-            }
-        }
-        Ok(is_more)
-    }
-
-    /// The deliveries that are due, with their events.
-    async fn due(&self, endpoint: EndpointId, limit: u32) -> Result<Vec<Item>, Unavailable> {
-        let _turn = self.store_turns.acquire().await;
-        let mut items = Vec::new();
-        for before in self.deliveries.due(endpoint, self.clock.now(), limit).await? {
-            let (key, place) = (before.event.key, before.event.place);
-            let page = self.outbox.of_key_after(key, place.before(), place, 1).await?;
-            let record = page.records.into_iter().next().filter(|record| record.id == before.event.id);
-            items.push(Item { event: before.event.clone(), record, before: Some(before) });
-        }
-        Ok(items)
-    }
-
-    /// The next events that the endpoint wants, and where the cursor is after them. Pages without any are passed, for as long as a turn
-    /// lasts.
-    async fn new_items(&self, held: &HeldEndpoint) -> Result<(Vec<Item>, OutboxPlace), Unavailable> {
-        let (began, mut end) = (Instant::now(), held.cursor);
-        loop {
-            let page = self.page_after(end).await?;
-            let (items, reached) = wanted(held, &page, |_| true);
-            let is_last = page.end == end;
-            end = reached;
-            if is_last || !items.is_empty() || began.elapsed() >= TURN {
-                return Ok((items, end));
-            }
-        }
-    }
-
-    /// The next events of a replay, and where it is after them; none if it is then over.
-    async fn replayed_items(
-        &self,
-        held: &HeldEndpoint,
-        replay: &Replay,
-    ) -> Result<(Vec<Item>, Option<OutboxPlace>), Unavailable> {
-        let page = self.page_after(replay.cursor).await?;
-        let (items, reached) = wanted(held, &page, |record| record.place <= replay.until && replay.since <= record.at);
-        let is_over = page.end == replay.cursor || reached >= replay.until;
-        Ok((items, (!is_over).then_some(reached)))
-    }
-
-    async fn page_after(&self, place: OutboxPlace) -> Result<Arc<OutboxPage>, Unavailable> {
-        let _turn = self.store_turns.acquire().await;
-        self.pages.after(place).await
-    }
-
-    /// Sends a batch and records what came of it. Returns whether the endpoint is to be sent more now.
-    async fn send(
-        &self,
-        held: &mut HeldEndpoint,
-        items: Vec<Item>,
-        source: Source,
-        stop: &CancellationToken,
-    ) -> Result<bool, Unavailable> {
-        let wanted = items.len();
-        let at_once = if held.endpoint.failing_since.is_some() { 1 } else { AT_ONCE };
-        let (secrets, is_gone) = (self.secrets(&held.endpoint), AtomicBool::new(false));
-        let (endpoint, secrets, is_gone) = (&held.endpoint, secrets.as_slice(), &is_gone);
-        let try_one = |item| async move {
-            if stop.is_cancelled() || is_gone.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let tried = self.try_item(endpoint, secrets, item).await?;
-            is_gone.fetch_or(tried.delivery.answer.is_gone(), Ordering::Relaxed);
-            Ok(Some(tried))
-        };
-        let trying: Vec<_> = items.into_iter().map(try_one).collect();
-        let outcomes: Vec<Result<Option<Tried>, Unavailable>> =
-            stream::iter(trying).buffer_unordered(at_once).collect().await;
-        let (mut tried, mut failure) = (Vec::with_capacity(wanted), None);
-        for outcome in outcomes {
-            match outcome {
-                Ok(outcome) => tried.extend(outcome),
-                Err(unavailable) => failure = Some(unavailable),
-            }
-        }
-        let is_whole = tried.len() == wanted;
-        // What was sent is recorded, also if the rest was not.
-        let goes_on = self.record(held, tried, if is_whole { source } else { Source::Retries }).await?;
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(goes_on && is_whole),
-        }
-    }
-
-    /// The secrets that sign now.
-    fn secrets(&self, endpoint: &WebhookEndpoint) -> Vec<Secret> {
-        let live = endpoint.secrets.live(self.clock.now());
-        live.filter_map(|secret| self.seals.open(&secret.sealed, endpoint.id.0)).collect()
-    }
-
-    async fn try_item(&self, endpoint: &WebhookEndpoint, secrets: &[Secret], item: Item) -> Result<Tried, Unavailable> {
-        let Item { event, record, before } = item;
-        let (answer, was_sent) = match record {
-            None => {
-                let (tries, now) = (before.as_ref().map_or(0, |before| before.tries), self.clock.now());
-                let answer = WebhookAnswer::none("the event is not kept any more");
-                let (endpoint, state) = (endpoint.id, DeliveryState::GivenUp);
-                let delivery = WebhookDelivery { endpoint, event, tries, began_at: now, tried_at: now, answer, state };
-                return Ok(Tried { delivery, was_sent: false });
-            }
-            Some(record) => match self
-                .charts
-                .encode(&record)
-                .await?
-                .and_then(|message| to_json_line(&message).map_err(|error| error.to_string()))
-            {
-                Err(reason) => (WebhookAnswer::none(&reason), false),
-                Ok(_) if secrets.is_empty() => {
-                    error!(endpoint = %endpoint.id, "the secret of a webhook endpoint cannot be opened; rotate it, or restore the key");
-                    (WebhookAnswer::none("no secret of the endpoint can be opened"), true)
-                }
-                Ok(body) => {
-                    let (url, id, at) = (endpoint.url.clone(), record.id, self.clock.now());
-                    let request = WebhookRequest { url, id, at, secrets: secrets.to_vec(), body };
-                    (self.sender.send(&request).await, true)
-                }
-            },
-        };
-        let random = u32::try_from(self.ids.next().as_u128() & u128::from(u32::MAX)).unwrap_or_default();
-        let delivery = after_try(before.as_ref(), endpoint.id, event, answer, self.clock.now(), random);
-        Ok(Tried { delivery, was_sent })
-    }
-
-    /// Records a batch. Returns whether the endpoint is to be sent more.
-    async fn record(&self, held: &mut HeldEndpoint, tried: Vec<Tried>, source: Source) -> Result<bool, Unavailable> {
-        let now = self.clock.now();
-        let has_taken = tried.iter().any(|it| it.delivery.answer.is_success());
-        let has_failed = tried.iter().any(|it| it.was_sent && !it.delivery.answer.is_success());
-        let failing_since = match held.endpoint.failing_since {
-            _ if has_taken => None,
-            None if has_failed => Some(now),
-            before => before,
-        };
-        let is_gone = tried.iter().any(|it| it.delivery.answer.is_gone());
-        let is_lasting = has_failed && failing_since.is_some_and(|since| since + GIVE_UP_AFTER <= now);
-        let why = if is_gone { Some(WhyDisabled::Gone) } else { is_lasting.then_some(WhyDisabled::Failing) };
-        // An event that is in the outbox twice is recorded once.
-        let mut recorded = HashSet::new();
-        let tried = tried.into_iter().filter(|it| recorded.insert(it.delivery.event.id.clone()));
-        let progress = WebhookProgress {
-            cursor: if let Source::New(end) = source { Some(end) } else { None },
-            replay: if let Source::Replay(id, left) = source { Some((id, left)) } else { None },
-            deliveries: tried.map(|it| it.delivery).collect(),
-            failing_since,
-            disabled: why.map(|why| Disabled { at: now, why }),
-        };
-        let recorded = {
-            let _turn = self.store_turns.acquire().await;
-            self.deliveries.record(self.holder, held.endpoint.id, &progress).await?
-        };
-        tell(held, &progress, recorded);
-        held.cursor = progress.cursor.unwrap_or(held.cursor);
-        if let Some((_, left)) = progress.replay {
-            held.replay = held.replay.take().zip(left).map(|(replay, cursor)| Replay { cursor, ..replay });
-        }
-        held.waiting += progress.deliveries.iter().filter(|it| is_waiting(it) && it.tries == 1).count() as u64;
-        held.endpoint.failing_since = failing_since;
-        Ok(recorded && why.is_none())
+    fn pause(&self) -> Duration {
+        let random = u32::try_from(self.ids.next().as_u128() % 1_000).unwrap_or_default();
+        LOOK_EVERY - LOOK_EARLIER_BY * random / 1_000
     }
 }
 
-/// The events of a page that an endpoint wants and `also` lets through, as many as a batch has, and where the page was left.
-fn wanted(held: &HeldEndpoint, page: &OutboxPage, also: impl Fn(&OutboxRecord) -> bool) -> (Vec<Item>, OutboxPlace) {
-    let filter = &held.endpoint.filter;
-    let mut items = Vec::new();
-    for record in page.records.iter().filter(|record| filter.takes(&record.kind, record.key) && also(record)) {
-        items.push(Item { event: record.into(), record: Some(record.clone()), before: None });
-        if items.len() == batch_of(held) {
-            return (items, record.place);
-        }
-    }
-    (items, page.end)
-}
-
-fn batch_of(held: &HeldEndpoint) -> usize {
-    if held.endpoint.failing_since.is_some() { BATCH_WHILE_FAILING } else { BATCH }
-}
-
-fn is_waiting(delivery: &WebhookDelivery) -> bool {
-    matches!(delivery.state, DeliveryState::Waiting { .. })
-}
-
-/// Counts and logs what was recorded.
-fn tell(held: &HeldEndpoint, progress: &WebhookProgress, recorded: bool) {
-    let endpoint = held.endpoint.id;
-    if !recorded {
-        return info!(%endpoint, "a webhook endpoint was taken over, disabled or removed; what was sent may be sent again");
-    }
-    for delivery in &progress.deliveries {
-        let outcome = match delivery.state {
-            DeliveryState::Delivered => "delivered",
-            DeliveryState::Waiting { .. } => "failed",
-            DeliveryState::GivenUp => "given_up",
-        };
-        counter!("encore_webhook_deliveries_total", "outcome" => outcome).increment(1);
-        if delivery.state == DeliveryState::GivenUp {
-            warn!(%endpoint, event = delivery.event.id, "a webhook was not delivered; given up");
-        }
-    }
-    if let Some(Disabled { why, .. }) = progress.disabled {
-        error!(%endpoint, why = why.as_str(), "webhook endpoint disabled; it is sent nothing until an operator enables it");
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

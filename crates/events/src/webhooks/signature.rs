@@ -30,6 +30,16 @@ pub fn signatures(secrets: &[Secret], id: &str, seconds: i64, body: &str) -> Str
 mod tests {
     use super::*;
 
+    /// Computed with Python's `hmac` from the secret `bytes(range(32))` and the message
+    /// `booking.hold_placed/018f3a1e-0000-7000-8000-000000000001.1700000000.{"id":"1"}`.
+    #[test]
+    fn a_known_message_has_the_signature_that_another_implementation_computes() {
+        let secret = Secret(std::array::from_fn(|index| u8::try_from(index).expect("32 bytes")));
+        let id = "booking.hold_placed/018f3a1e-0000-7000-8000-000000000001";
+        let signature = signatures(&[secret], id, 1_700_000_000, r#"{"id":"1"}"#);
+        assert_eq!(signature, "v1,ZiUCI/f+u713VqeFt/zsbBe3q0kF6VnCrITqnKEJ+bU=");
+    }
+
     #[test]
     fn each_secret_gives_a_signature_of_all_parts() {
         let (one, two) = (Secret([1; 32]), Secret([2; 32]));

@@ -18,7 +18,10 @@ pub type DeliveryCursor = (Timestamp, String);
 /// - `renewing`: a holder prolongs what it has when little time is left, and is told all that it has
 /// - `recording`: what the holder recorded is found by whoever holds the endpoint next
 /// - `fencing`: who does not hold an endpoint records nothing, nor does anybody for one that is disabled or removed
+/// - `advancing`: neither the cursor of an endpoint nor that of a replay moves back, whatever is recorded
 /// - `retrying`: deliveries that wait are due when their time has come, the earliest first, at most `limit`
+/// - `counting_what_waits`: the deliveries that wait are counted up to
+///   [`DELIVERIES_WAITING_MAX`](crate::webhook::DELIVERIES_WAITING_MAX), and the first that is due is found among all of them
 /// - `disabling`: an endpoint that was disabled is held by nobody
 /// - `listing`: pages list deliveries, those tried last first, each once; or only those that were not delivered
 /// - `resending`: a delivery is due at once and begins anew

@@ -1,130 +1,23 @@
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::time::Duration;
 
-use encore_app::contexts::PerformanceContexts;
-use encore_app::webhooks::{WebhookParts, WebhookUseCases, WithSecret};
 use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::identity::session::Secret;
-use encore_domain::identity::{Caller, Role};
-use encore_domain::ids::{EndpointId, UserId};
-use encore_domain::page::PageRequest;
 use encore_domain::ports::WebhookSender;
 use encore_domain::webhook::{
-    DeliveryState, EndpointUrl, WebhookAnswer, WebhookDelivery, WebhookEndpoint, WebhookFilter, WebhookRequest,
-    WhyDisabled,
+    DeliveryState, EndpointUrl, WebhookAnswer, WebhookDelivery, WebhookFilter, WebhookRequest, WhyDisabled,
 };
 use encore_event_format::from_json_line;
-use encore_events::{HttpWebhookSender, Reach, WebhookDeliverer, WebhookDelivererParts};
+use encore_events::{HttpWebhookSender, Reach};
 use encore_port_tests::fixtures;
-use encore_postgres_store::scratch::ScratchDatabase;
-use encore_server::ports::Ports;
-use encore_tests::clock::TestClock;
 use encore_tests::webhook_receiver::{Answer, Receiver};
-use encore_tests::world::{embedded_ports, until, variable};
+use encore_tests::world::until;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use crate::webhook_bench::{Bench, deliver};
+
 const FIRST_PAUSE: Duration = Duration::from_secs(7);
-
-/// Stores, and what sends their events to this machine.
-struct Bench {
-    clock: Arc<TestClock>,
-    ports: Ports,
-    operator: UserId,
-    _database: Option<ScratchDatabase>,
-}
-
-impl Bench {
-    async fn on(clock: Arc<TestClock>, ports: Ports, database: Option<ScratchDatabase>) -> Self {
-        let ports = Ports { webhook_sender: Arc::new(HttpWebhookSender::new(Reach::Anywhere)), ..ports };
-        let account = fixtures::account();
-        let operator = account.user.id;
-        ports.users.create(account, None).await.expect("a user");
-        Self { clock, ports, operator, _database: database }
-    }
-
-    async fn embedded() -> Self {
-        let clock = Arc::new(TestClock::default());
-        let ports = embedded_ports(Arc::clone(&clock));
-        Self::on(clock, ports, None).await
-    }
-
-    /// On the embedded stores, and on Postgres.
-    async fn both() -> [Self; 2] {
-        let database = ScratchDatabase::create(&variable("ENCORE_DATABASE_URL")).await;
-        let clock = Arc::new(TestClock::default());
-        let ports = embedded_ports(Arc::clone(&clock)).on_postgres(&database.config()).await;
-        [Self::embedded().await, Self::on(clock, ports.expect("Postgres is available"), Some(database)).await]
-    }
-
-    fn webhooks(&self) -> WebhookUseCases {
-        let ports = self.ports.clone();
-        WebhookUseCases::new(WebhookParts {
-            endpoints: ports.webhook_endpoints,
-            deliveries: ports.webhook_deliveries,
-            sender: ports.webhook_sender,
-            seals: ports.secret_seals,
-            outbox: ports.outbox,
-            contexts: PerformanceContexts::new(ports.catalog),
-            clock: ports.clock,
-            ids: ports.ids,
-        })
-    }
-
-    fn deliverer(&self) -> WebhookDeliverer {
-        let Ports { outbox, webhook_deliveries, secret_seals, webhook_sender, catalog, clock, ids, .. } =
-            self.ports.clone();
-        let (deliveries, seals, sender) = (webhook_deliveries, secret_seals, webhook_sender);
-        WebhookDeliverer::new(WebhookDelivererParts { outbox, deliveries, seals, sender, catalog, clock, ids })
-    }
-
-    fn caller(&self) -> Caller {
-        Caller { user: self.operator, role: Role::Operator }
-    }
-
-    async fn add(&self, receiver: &Receiver) -> (EndpointId, Secret) {
-        self.add_for(receiver, WebhookFilter::default()).await
-    }
-
-    async fn add_for(&self, receiver: &Receiver, filter: WebhookFilter) -> (EndpointId, Secret) {
-        let url = EndpointUrl::parse(&receiver.url).expect("a URL");
-        let created = self.webhooks().create(self.caller(), url, filter, fixtures::request(self.operator)).await;
-        let WithSecret { endpoint, secret } = created.expect("an endpoint");
-        (endpoint.id, secret.expect("its secret"))
-    }
-
-    /// Writes an event that can be read, and returns its id.
-    async fn event(&self) -> String {
-        let top_up = fixtures::top_up(self.operator, fixtures::euros(1));
-        let entry = self.ports.wallets.top_up(top_up, fixtures::request(self.operator)).await.expect("a top-up");
-        self.ports.outbox.close_window().await.expect("the store answers");
-        Event::WalletToppedUp { user: self.operator, entry: entry.into_inner() }.id()
-    }
-
-    async fn events(&self, count: usize) -> Vec<String> {
-        let mut ids = Vec::new();
-        for _ in 0..count {
-            ids.push(self.event().await);
-        }
-        ids.sort_unstable();
-        ids
-    }
-
-    async fn endpoint(&self, id: EndpointId) -> WebhookEndpoint {
-        self.webhooks().get(id).await.expect("the endpoint")
-    }
-
-    async fn deliveries(&self, id: EndpointId) -> Vec<WebhookDelivery> {
-        self.webhooks().deliveries(id, false, PageRequest::first(100)).await.expect("a page").items
-    }
-}
-
-/// Sends what is to be sent now, and waits for it.
-async fn deliver(deliverer: &WebhookDeliverer) {
-    deliverer.step(&CancellationToken::new()).await.expect("the stores answer");
-    deliverer.finish().await;
-}
 
 fn is_delivered(delivery: &WebhookDelivery) -> bool {
     delivery.state == DeliveryState::Delivered
@@ -250,13 +143,13 @@ async fn an_endpoint_that_takes_nothing_for_three_days_is_disabled() {
         assert!((40..=80).contains(&tries), "{tries}");
         assert_eq!(bench.deliveries(endpoint).await[0].state, DeliveryState::GivenUp);
 
-        // What was forgotten meanwhile is told.
+        // It missed what came after its first failure, so it is told that an event of the first day was deleted.
         let page = bench.ports.outbox.after(OutboxPlace::default(), 10).await.expect("the store answers");
-        let later = fixtures::start() + Duration::from_hours(200);
+        let next_day = fixtures::start() + Duration::from_hours(24);
         bench.event().await;
-        bench.ports.outbox.forget(page.end, later, 100).await.expect("the store answers");
+        bench.ports.outbox.forget(page.end, next_day, 100).await.expect("the store answers");
         let (_, missed) = bench.webhooks().enable(bench.caller(), endpoint).await.expect("the endpoint");
-        assert_eq!(missed, Some(later));
+        assert_eq!(missed, Some(next_day));
     }
 }
 

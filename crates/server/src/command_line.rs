@@ -6,9 +6,25 @@ use crate::commands;
 use crate::config::ServeArgs;
 use crate::telemetry::LogFormat;
 
+/// The commit that was built, from the variable `ENCORE_COMMIT` of the build. Releases set it; other builds do not know it.
+const COMMIT: Option<&str> = option_env!("ENCORE_COMMIT");
+
+/// What `--version` prints after the name.
+fn version() -> String {
+    version_of(COMMIT)
+}
+
+fn version_of(commit: Option<&str>) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match commit {
+        Some(commit) if !commit.is_empty() => format!("{version} ({commit})"),
+        Some(_) | None => version.to_owned(),
+    }
+}
+
 /// Sells concert seats to a hundred thousand people who arrive in the same second.
 #[derive(Parser)]
-#[command(name = "encore", version)]
+#[command(name = "encore", version = version())]
 pub struct Cli {
     /// The log filter, such as `info` or `encore_app=debug,warn`. Default: `info`.
     #[arg(long, env = "ENCORE_LOG", global = true)]
@@ -52,4 +68,20 @@ pub enum Command {
     Events(commands::events::EventsArgs),
     /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
     VerifyDraw(commands::verify_draw::VerifyDrawArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_version_has_the_commit_if_the_build_knows_it() {
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(version_of(Some("4f6a1c2")), format!("{version} (4f6a1c2)"));
+        assert_eq!(version_of(None), version);
+        assert_eq!(version_of(Some("")), version);
+        assert_eq!(Cli::command().get_version(), Some(super::version().as_str()));
+    }
 }

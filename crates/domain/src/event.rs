@@ -55,6 +55,13 @@ pub enum Event {
         /// The wallet's side.
         entry: WalletEntry,
     },
+    /// A fan withdrew money to the card of a top-up. A withdrawal to several cards has an event for each.
+    WalletWithdrawn {
+        /// Whose wallet.
+        user: UserId,
+        /// The wallet's side.
+        entry: WalletEntry,
+    },
 }
 
 impl Event {
@@ -71,6 +78,7 @@ impl Event {
             Self::SeatsBlocked(_) => "booking.seats_blocked",
             Self::SeatsUnblocked(_) => "booking.seats_unblocked",
             Self::WalletToppedUp { .. } => "wallet.topped_up",
+            Self::WalletWithdrawn { .. } => "wallet.withdrawn",
         }
     }
 
@@ -85,7 +93,7 @@ impl Event {
             | Self::ReservationConfirmed { reservation, .. } => reservation.id.0,
             Self::SeatsCancelled { refund, .. } => refund.id.0,
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
-            Self::WalletToppedUp { entry, .. } => entry.transfer.0,
+            Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
         };
         format!("{}/{subject}", self.kind())
     }
@@ -100,7 +108,7 @@ impl Event {
             Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::SeatsCancelled { refund, .. } => refund.at,
-            Self::WalletToppedUp { entry, .. } => entry.at,
+            Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
         }
     }
 
@@ -115,14 +123,14 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => Some(*performance),
-            Self::WalletToppedUp { .. } => None,
+            Self::WalletToppedUp { .. } | Self::WalletWithdrawn { .. } => None,
         }
     }
 
     /// The key of the event: the performance, or the user for events of a wallet. Events of one key are delivered in order.
     pub fn key(&self) -> Uuid {
         match self {
-            Self::WalletToppedUp { user, .. } => user.0,
+            Self::WalletToppedUp { user, .. } | Self::WalletWithdrawn { user, .. } => user.0,
             Self::HoldPlaced(reservation)
             | Self::HoldChanged { hold: reservation, .. }
             | Self::HoldReleased(reservation)

@@ -26,7 +26,9 @@ pub(crate) fn subject(event: &Event) -> String {
         Event::SeatsBlocked(SeatBlock { id, .. }) | Event::SeatsUnblocked(SeatUnblock { id, .. }) => {
             format!("blocks/{id}")
         }
-        Event::WalletToppedUp { entry, .. } => format!("transfers/{}", entry.transfer),
+        Event::WalletToppedUp { entry, .. } | Event::WalletWithdrawn { entry, .. } => {
+            format!("transfers/{}", entry.transfer)
+        }
     }
 }
 
@@ -77,6 +79,15 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
             amount: Some(money(entry.amount)),
             payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
             topped_up_at: at,
+        }),
+        Event::WalletWithdrawn { user, entry } => Data::WalletWithdrawn(pb::WalletWithdrawn {
+            user_id: user.to_string(),
+            transfer_id: entry.transfer.to_string(),
+            amount: Some(money(Money { minor: -entry.amount.minor, ..entry.amount })),
+            payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
+            refund_id: entry.refund.map(|id| id.to_string()).unwrap_or_default(),
+            request_id: entry.request.map(|id| id.to_string()).unwrap_or_default(),
+            withdrawn_at: at,
         }),
     })
 }

@@ -31,7 +31,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 10] = [
+const TYPES: [(&str, &str); 11] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -42,6 +42,7 @@ const TYPES: [(&str, &str); 10] = [
     ("booking.seats_blocked", "encore.events.v1.SeatsBlocked"),
     ("booking.seats_unblocked", "encore.events.v1.SeatsUnblocked"),
     ("wallet.topped_up", "encore.events.v1.WalletToppedUp"),
+    ("wallet.withdrawn", "encore.events.v1.WalletWithdrawn"),
 ];
 
 /// The full name of the message that is the data of events of this kind.
@@ -96,6 +97,7 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::SeatsBlocked(message) => message.encode_to_vec(),
         Data::SeatsUnblocked(message) => message.encode_to_vec(),
         Data::WalletToppedUp(message) => message.encode_to_vec(),
+        Data::WalletWithdrawn(message) => message.encode_to_vec(),
     }
 }
 
@@ -136,6 +138,16 @@ mod tests {
         let seats: Vec<(String, String)> =
             seats.into_iter().filter_map(|it| it.seat).map(|seat| (seat.seat_id, seat.label)).collect();
         assert_eq!(seats, [("S-A-1".into(), "A-1".into()), ("S-A-2".into(), "A-2".into())]);
+    }
+
+    #[test]
+    fn money_that_leaves_a_wallet_is_a_positive_amount() {
+        let event = one_event_of_each_kind().remove(10);
+        let message = encode(&event, None).expect("an event that can be encoded");
+        let withdrawn = pb::WalletWithdrawn::decode(message.data.as_slice()).expect("its data");
+        assert_eq!(withdrawn.amount.map(|amount| amount.amount_minor), Some(500));
+        let ids = [withdrawn.payment_id, withdrawn.refund_id, withdrawn.request_id];
+        assert!(ids.iter().all(|id| !id.is_empty()), "{ids:?}");
     }
 
     #[test]

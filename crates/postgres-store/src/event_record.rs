@@ -35,7 +35,9 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         }
         Event::SeatsBlocked(block) => write(&BlockRecord::from(block)),
         Event::SeatsUnblocked(unblock) => write(&BlockRecord::from(unblock)),
-        Event::WalletToppedUp { user, entry } => write(&Moved::of(*user, entry)),
+        Event::WalletToppedUp { user, entry } | Event::WalletWithdrawn { user, entry } => {
+            write(&Moved::of(*user, entry))
+        }
     }
 }
 
@@ -62,6 +64,10 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         "wallet.topped_up" => {
             let (user, entry) = parse::<Moved>(payload)?.read()?;
             Ok(Event::WalletToppedUp { user, entry })
+        }
+        "wallet.withdrawn" => {
+            let (user, entry) = parse::<Moved>(payload)?.read()?;
+            Ok(Event::WalletWithdrawn { user, entry })
         }
         unknown => Err(corrupt("kind of event", unknown)),
     }

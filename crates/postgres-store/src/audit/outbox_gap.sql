@@ -43,10 +43,14 @@ WITH change AS (
     UNION ALL
     SELECT 'wallet.topped_up/' || id, user_id, made_at
     FROM transfers WHERE $1 IS NULL AND kind IN ('top_up', 'operator_credit')
+    UNION ALL
+    SELECT 'wallet.withdrawn/' || t.id, t.user_id, t.made_at
+    FROM transfers t JOIN refunds f ON f.id = t.refund_id AND f.cause = 'withdrawn'
+    WHERE $1 IS NULL AND t.kind = 'card_refund'
 ), event AS (
     SELECT event_id, kind, key, sequence, kind IN (
         'booking.hold_placed', 'booking.hold_changed', 'booking.hold_released', 'booking.hold_expired',
-        'booking.reservation_confirmed', 'booking.reservation_cancelled', 'booking.seats_cancelled', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up'
+        'booking.reservation_confirmed', 'booking.reservation_cancelled', 'booking.seats_cancelled', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up', 'wallet.withdrawn'
     ) AS is_matched
     FROM outbox
     WHERE $1 IS NULL OR key = $1

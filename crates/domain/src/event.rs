@@ -2,17 +2,21 @@
 
 pub mod message;
 pub mod relay;
+mod staff_cause;
 
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
-use crate::ids::{PerformanceId, UserId};
+use crate::identity::Role;
+use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
 use crate::payment::refund::Refund;
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
+
+pub use self::staff_cause::StaffCause;
 
 /// A committed change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,33 @@ pub enum Event {
         /// The wallet's side.
         entry: WalletEntry,
     },
+    /// A user signed up.
+    UserSignedUp {
+        /// Who.
+        user: UserId,
+        /// The request, if the call had an id.
+        request: Option<RequestId>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user's personal data was removed.
+    UserDeleted {
+        /// Whose.
+        user: UserId,
+        /// When.
+        at: Timestamp,
+    },
+    /// An operator gave a user another role.
+    UserRoleChanged {
+        /// Who has it.
+        user: UserId,
+        /// The role until then.
+        before: Role,
+        /// The role from then on.
+        after: Role,
+        /// Who changed it, and when.
+        cause: StaffCause,
+    },
 }
 
 impl Event {
@@ -79,11 +110,15 @@ impl Event {
             Self::SeatsUnblocked(_) => "booking.seats_unblocked",
             Self::WalletToppedUp { .. } => "wallet.topped_up",
             Self::WalletWithdrawn { .. } => "wallet.withdrawn",
+            Self::UserSignedUp { .. } => "user.signed_up",
+            Self::UserDeleted { .. } => "user.deleted",
+            Self::UserRoleChanged { .. } => "user.role_changed",
         }
     }
 
-    /// The id of the event. It is the same for every delivery, so that consumers can drop duplicates. Each kind happens once to its
-    /// subject, except that a hold may be changed several times; the id of a change includes the revision of the hold.
+    /// The id of the event. It is the same for every delivery, so that consumers can drop duplicates. Most kinds happen once
+    /// to their subject. A hold may be changed several times; the id of a change includes the revision of the hold. What staff may change
+    /// several times has the id of the entry in the audit log.
     pub fn id(&self) -> String {
         let subject = match self {
             Self::HoldChanged { hold, .. } => return format!("{}/{}/{}", self.kind(), hold.id, hold.revision),
@@ -94,6 +129,8 @@ impl Event {
             Self::SeatsCancelled { refund, .. } => refund.id.0,
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
+            Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
+            Self::UserRoleChanged { cause, .. } => cause.entry.0,
         };
         format!("{}/{subject}", self.kind())
     }
@@ -104,11 +141,14 @@ impl Event {
             Self::HoldPlaced(hold) => hold.held_at,
             Self::HoldChanged { at, .. }
             | Self::SeatsBlocked(SeatBlock { at, .. })
-            | Self::SeatsUnblocked(SeatUnblock { at, .. }) => *at,
+            | Self::SeatsUnblocked(SeatUnblock { at, .. })
+            | Self::UserSignedUp { at, .. }
+            | Self::UserDeleted { at, .. } => *at,
             Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::SeatsCancelled { refund, .. } => refund.at,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
+            Self::UserRoleChanged { cause, .. } => cause.at,
         }
     }
 
@@ -123,14 +163,22 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => Some(*performance),
-            Self::WalletToppedUp { .. } | Self::WalletWithdrawn { .. } => None,
+            Self::WalletToppedUp { .. }
+            | Self::WalletWithdrawn { .. }
+            | Self::UserSignedUp { .. }
+            | Self::UserDeleted { .. }
+            | Self::UserRoleChanged { .. } => None,
         }
     }
 
-    /// The key of the event: the performance, or the user for events of a wallet. Events of one key are delivered in order.
+    /// The key of the event: the performance, or the user for events of users and wallets. Events of one key are delivered in order.
     pub fn key(&self) -> Uuid {
         match self {
-            Self::WalletToppedUp { user, .. } | Self::WalletWithdrawn { user, .. } => user.0,
+            Self::WalletToppedUp { user, .. }
+            | Self::WalletWithdrawn { user, .. }
+            | Self::UserSignedUp { user, .. }
+            | Self::UserDeleted { user, .. }
+            | Self::UserRoleChanged { user, .. } => user.0,
             Self::HoldPlaced(reservation)
             | Self::HoldChanged { hold: reservation, .. }
             | Self::HoldReleased(reservation)

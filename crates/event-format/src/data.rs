@@ -3,7 +3,8 @@
 use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
-use encore_domain::event::Event;
+use encore_domain::event::{Event, StaffCause};
+use encore_domain::identity::Role;
 use encore_domain::money::Money;
 use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
 use encore_domain::payment::{Payment, PaymentMethod};
@@ -11,6 +12,7 @@ use encore_domain::time::Timestamp;
 use encore_proto::common::v1 as common;
 use encore_proto::events::v1 as pb;
 use encore_proto::events::v1::event::Data;
+use encore_proto::identity::v1 as identity;
 
 use crate::CannotEncode;
 
@@ -28,6 +30,9 @@ pub(crate) fn subject(event: &Event) -> String {
         }
         Event::WalletToppedUp { entry, .. } | Event::WalletWithdrawn { entry, .. } => {
             format!("transfers/{}", entry.transfer)
+        }
+        Event::UserSignedUp { user, .. } | Event::UserDeleted { user, .. } | Event::UserRoleChanged { user, .. } => {
+            format!("users/{user}")
         }
     }
 }
@@ -89,6 +94,21 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
             request_id: entry.request.map(|id| id.to_string()).unwrap_or_default(),
             withdrawn_at: at,
         }),
+        Event::UserSignedUp { user, request, .. } => Data::UserSignedUp(pb::UserSignedUp {
+            user_id: user.to_string(),
+            request_id: request.map(|id| id.to_string()).unwrap_or_default(),
+            signed_up_at: at,
+        }),
+        Event::UserDeleted { user, .. } => {
+            Data::UserDeleted(pb::UserDeleted { user_id: user.to_string(), deleted_at: at })
+        }
+        Event::UserRoleChanged { user, before, after, cause } => Data::UserRoleChanged(pb::UserRoleChanged {
+            user_id: user.to_string(),
+            previous_role: role(*before).into(),
+            role: role(*after).into(),
+            act: Some(act(cause)),
+            changed_at: at,
+        }),
     })
 }
 
@@ -147,6 +167,25 @@ fn refund(it: &Refund, chart: Option<&SeatChart>) -> Result<pb::Refund, CannotEn
         reason,
         refunded_at: Some(timestamp(it.at)),
     })
+}
+
+fn act(cause: &StaffCause) -> pb::StaffAct {
+    pb::StaffAct {
+        operator_id: cause.operator.to_string(),
+        request_id: cause.request.map(|id| id.to_string()).unwrap_or_default(),
+        audit_entry_id: cause.entry.to_string(),
+    }
+}
+
+fn role(role: Role) -> identity::Role {
+    match role {
+        Role::Fan => identity::Role::Fan,
+        Role::Operator => identity::Role::Operator,
+        Role::Support => identity::Role::Support,
+        Role::BoxOffice => identity::Role::BoxOffice,
+        Role::Auditor => identity::Role::Auditor,
+        Role::CheckIn => identity::Role::CheckIn,
+    }
 }
 
 fn seats(slots: &[Slot], chart: Option<&SeatChart>) -> Result<Vec<pb::Seat>, CannotEncode> {

@@ -31,7 +31,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 11] = [
+const TYPES: [(&str, &str); 14] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -43,6 +43,9 @@ const TYPES: [(&str, &str); 11] = [
     ("booking.seats_unblocked", "encore.events.v1.SeatsUnblocked"),
     ("wallet.topped_up", "encore.events.v1.WalletToppedUp"),
     ("wallet.withdrawn", "encore.events.v1.WalletWithdrawn"),
+    ("user.signed_up", "encore.events.v1.UserSignedUp"),
+    ("user.deleted", "encore.events.v1.UserDeleted"),
+    ("user.role_changed", "encore.events.v1.UserRoleChanged"),
 ];
 
 /// The full name of the message that is the data of events of this kind.
@@ -98,6 +101,9 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::SeatsUnblocked(message) => message.encode_to_vec(),
         Data::WalletToppedUp(message) => message.encode_to_vec(),
         Data::WalletWithdrawn(message) => message.encode_to_vec(),
+        Data::UserSignedUp(message) => message.encode_to_vec(),
+        Data::UserDeleted(message) => message.encode_to_vec(),
+        Data::UserRoleChanged(message) => message.encode_to_vec(),
     }
 }
 

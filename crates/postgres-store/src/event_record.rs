@@ -2,6 +2,8 @@
 //!
 //! Only this store reads it. What leaves Encore is encoded when it is published.
 
+mod cause;
+mod users;
 mod wallet;
 
 use std::str::FromStr;
@@ -20,6 +22,7 @@ use serde_json::Value;
 
 use crate::codec::{cause_text, method_text, read_cause, read_method, read_money, read_state, state_text};
 use crate::error::corrupt;
+use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
 
 /// The payload of an event.
@@ -37,6 +40,11 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         Event::SeatsUnblocked(unblock) => write(&BlockRecord::from(unblock)),
         Event::WalletToppedUp { user, entry } | Event::WalletWithdrawn { user, entry } => {
             write(&Moved::of(*user, entry))
+        }
+        Event::UserSignedUp { user, request, at } => write(&SignedUp::of(*user, *request, *at)),
+        Event::UserDeleted { user, at } => write(&Deleted::of(*user, *at)),
+        Event::UserRoleChanged { user, before, after, cause } => {
+            write(&RoleChanged::of(*user, (*before, *after), cause))
         }
     }
 }
@@ -69,6 +77,9 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
             let (user, entry) = parse::<Moved>(payload)?.read()?;
             Ok(Event::WalletWithdrawn { user, entry })
         }
+        "user.signed_up" => parse::<SignedUp>(payload)?.read(),
+        "user.deleted" => parse::<Deleted>(payload)?.read(),
+        "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
         unknown => Err(corrupt("kind of event", unknown)),
     }
 }

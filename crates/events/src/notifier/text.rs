@@ -31,7 +31,10 @@ pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
         | Event::SeatsBlocked(_)
         | Event::SeatsUnblocked(_)
         | Event::WalletToppedUp { .. }
-        | Event::WalletWithdrawn { .. } => return None,
+        | Event::WalletWithdrawn { .. }
+        | Event::UserSignedUp { .. }
+        | Event::UserDeleted { .. }
+        | Event::UserRoleChanged { .. } => return None,
     };
     Some(Mail { to, subject, text: lines.join("\r\n") + "\r\n" })
 }

@@ -7,12 +7,15 @@ mod staff_cause;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::audit_log::StaffAct;
 use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
+use crate::catalog::Performance;
 use crate::identity::Role;
 use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
 use crate::payment::refund::Refund;
+use crate::queue::Queue;
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
 
@@ -93,9 +96,24 @@ pub enum Event {
         /// Who changed it, and when.
         cause: StaffCause,
     },
+    /// An operator put a performance into the catalogue, by itself or from a draft.
+    PerformancePublished {
+        /// The performance.
+        performance: Performance,
+        /// When its pre-queue opens, if it has one.
+        pre_queue_opens_at: Option<Timestamp>,
+        /// Who published it, and when.
+        cause: StaffCause,
+    },
 }
 
 impl Event {
+    /// That an act published this performance with this queue.
+    pub fn published(performance: &Performance, queue: Option<&Queue>, act: &StaffAct) -> Self {
+        let pre_queue_opens_at = queue.and_then(|queue| queue.draw).map(|draw| draw.pre_queue_opens_at);
+        Self::PerformancePublished { performance: performance.clone(), pre_queue_opens_at, cause: act.into() }
+    }
+
     /// The kind of the event. Consumers subscribe by it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -113,6 +131,7 @@ impl Event {
             Self::UserSignedUp { .. } => "user.signed_up",
             Self::UserDeleted { .. } => "user.deleted",
             Self::UserRoleChanged { .. } => "user.role_changed",
+            Self::PerformancePublished { .. } => "catalog.performance_published",
         }
     }
 
@@ -131,6 +150,7 @@ impl Event {
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
             Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
             Self::UserRoleChanged { cause, .. } => cause.entry.0,
+            Self::PerformancePublished { performance, .. } => performance.id.0,
         };
         format!("{}/{subject}", self.kind())
     }
@@ -148,11 +168,11 @@ impl Event {
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::SeatsCancelled { refund, .. } => refund.at,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
-            Self::UserRoleChanged { cause, .. } => cause.at,
+            Self::UserRoleChanged { cause, .. } | Self::PerformancePublished { cause, .. } => cause.at,
         }
     }
 
-    /// The performance whose seats it is about.
+    /// The performance that it is about.
     pub fn performance(&self) -> Option<PerformanceId> {
         match self {
             Self::HoldPlaced(reservation)
@@ -163,6 +183,7 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => Some(*performance),
+            Self::PerformancePublished { performance, .. } => Some(performance.id),
             Self::WalletToppedUp { .. }
             | Self::WalletWithdrawn { .. }
             | Self::UserSignedUp { .. }
@@ -187,6 +208,7 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => reservation.performance.0,
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => performance.0,
+            Self::PerformancePublished { performance, .. } => performance.id.0,
         }
     }
 }

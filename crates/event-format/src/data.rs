@@ -3,12 +3,14 @@
 use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
+use encore_domain::catalog::{Performance, PriceList};
 use encore_domain::event::{Event, StaffCause};
 use encore_domain::identity::Role;
 use encore_domain::money::Money;
 use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
 use encore_domain::payment::{Payment, PaymentMethod};
 use encore_domain::time::Timestamp;
+use encore_proto::catalog::v1 as catalog;
 use encore_proto::common::v1 as common;
 use encore_proto::events::v1 as pb;
 use encore_proto::events::v1::event::Data;
@@ -34,6 +36,7 @@ pub(crate) fn subject(event: &Event) -> String {
         Event::UserSignedUp { user, .. } | Event::UserDeleted { user, .. } | Event::UserRoleChanged { user, .. } => {
             format!("users/{user}")
         }
+        Event::PerformancePublished { performance, .. } => format!("performances/{}", performance.id),
     }
 }
 
@@ -109,7 +112,32 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
             act: Some(act(cause)),
             changed_at: at,
         }),
+        Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
+            published(performance, pre_queue_opens_at.map(timestamp), cause, chart)?
+        }
     })
+}
+
+fn published(
+    it: &Performance,
+    pre_queue_opens_at: Option<prost_types::Timestamp>,
+    cause: &StaffCause,
+    chart: Option<&SeatChart>,
+) -> Result<Data, CannotEncode> {
+    Ok(Data::PerformancePublished(pb::PerformancePublished {
+        performance_id: it.id.to_string(),
+        concert_id: it.concert.to_string(),
+        venue_id: it.venue.to_string(),
+        starts_at: Some(timestamp(it.starts_at)),
+        on_sale_opens_at: Some(timestamp(it.on_sale.opens_at)),
+        on_sale_closes_at: Some(timestamp(it.on_sale.closes_at)),
+        prices: prices(&it.prices, chart)?,
+        seats_per_fan: it.seats_per_fan,
+        has_queue: it.has_queue,
+        pre_queue_opens_at,
+        act: Some(act(cause)),
+        published_at: Some(timestamp(cause.at)),
+    }))
 }
 
 fn reservation(it: &Reservation, chart: Option<&SeatChart>) -> Result<Option<pb::Reservation>, CannotEncode> {
@@ -175,6 +203,14 @@ fn act(cause: &StaffCause) -> pb::StaffAct {
         request_id: cause.request.map(|id| id.to_string()).unwrap_or_default(),
         audit_entry_id: cause.entry.to_string(),
     }
+}
+
+/// The grades that are for sale.
+fn prices(prices: &PriceList, chart: Option<&SeatChart>) -> Result<Vec<catalog::GradePrice>, CannotEncode> {
+    let grades = chart.ok_or(CannotEncode::NoChart)?.grades().iter().zip(&prices.minor_by_grade);
+    let priced = grades.filter_map(|(grade, minor)| Some((grade.name.clone(), (*minor)?)));
+    let price = |minor| Some(money(Money { minor, currency: prices.currency }));
+    Ok(priced.map(|(grade, minor)| catalog::GradePrice { grade, price: price(minor) }).collect())
 }
 
 fn role(role: Role) -> identity::Role {

@@ -31,7 +31,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 14] = [
+const TYPES: [(&str, &str); 15] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -46,6 +46,7 @@ const TYPES: [(&str, &str); 14] = [
     ("user.signed_up", "encore.events.v1.UserSignedUp"),
     ("user.deleted", "encore.events.v1.UserDeleted"),
     ("user.role_changed", "encore.events.v1.UserRoleChanged"),
+    ("catalog.performance_published", "encore.events.v1.PerformancePublished"),
 ];
 
 /// The full name of the message that is the data of events of this kind.
@@ -104,6 +105,7 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::UserSignedUp(message) => message.encode_to_vec(),
         Data::UserDeleted(message) => message.encode_to_vec(),
         Data::UserRoleChanged(message) => message.encode_to_vec(),
+        Data::PerformancePublished(message) => message.encode_to_vec(),
     }
 }
 
@@ -154,6 +156,19 @@ mod tests {
         assert_eq!(withdrawn.amount.map(|amount| amount.amount_minor), Some(500));
         let ids = [withdrawn.payment_id, withdrawn.refund_id, withdrawn.request_id];
         assert!(ids.iter().all(|id| !id.is_empty()), "{ids:?}");
+    }
+
+    #[test]
+    fn grades_for_sale_have_their_names_and_prices() {
+        let mut event = one_event_of_each_kind().remove(14);
+        let Event::PerformancePublished { performance, .. } = &mut event else { panic!("{event:?}") };
+        performance.prices.minor_by_grade = vec![None, Some(7_500)];
+        let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
+        let published = pb::PerformancePublished::decode(message.data.as_slice()).expect("its data");
+        let prices: Vec<_> =
+            published.prices.into_iter().map(|it| (it.grade, it.price.map(|price| price.amount_minor))).collect();
+        assert_eq!(prices, [(small_chart().grades()[1].name.clone(), Some(7_500))]);
+        assert_eq!(encode(&event, None), Err(CannotEncode::NoChart));
     }
 
     #[test]

@@ -19,6 +19,10 @@ use crate::fixtures::{
 };
 use crate::paging::{SIZES, read_all};
 
+mod events;
+
+pub use events::*;
+
 /// Stamps the cases of the port `Catalog`.
 #[macro_export]
 macro_rules! catalog {
@@ -33,6 +37,7 @@ macro_rules! catalog {
             pages_performances,
             starts_a_page_of_performances_anywhere,
             repeats_an_add,
+            writes_an_event_of_a_performance,
             finds_an_add_by_its_request,
             refuses_a_reused_request,
             patches_a_queue,

@@ -7,6 +7,7 @@ use encore_domain::audit_log::{AuditEntry, AuditFilter, StaffAct};
 use encore_domain::catalog::Performance;
 use encore_domain::catalog::draft::{Draft, DraftQueue, DraftRefusal, DraftState};
 use encore_domain::error::PortError;
+use encore_domain::event::{Event, StaffCause};
 use encore_domain::ids::PerformanceId;
 use encore_domain::page::PageRequest;
 use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Queue, QueueDraw};
@@ -144,6 +145,12 @@ pub async fn publishes_a_draft(bench: RecordBench) {
     assert_eq!(of_concert.expect("the store answers").items, std::slice::from_ref(&draft.performance));
     assert_eq!(bench.stored_draft(id).await, Some(Draft { state: DraftState::Published, ..draft }));
     assert_eq!(bench.newest_entry().await.id, act.id);
+    let event = Event::PerformancePublished {
+        performance: bench.published(id).await.expect("it is published"),
+        pre_queue_opens_at: Some(at_secs(1)),
+        cause: StaffCause::from(&act),
+    };
+    assert_eq!(bench.read_events().await, [event]);
 }
 
 pub async fn publishes_only_what_was_looked_at(bench: RecordBench) {
@@ -154,6 +161,7 @@ pub async fn publishes_only_what_was_looked_at(bench: RecordBench) {
     let publishing = bench.drafts.publish(&draft, Some(draw()), some_act()).await;
     assert_eq!(refused(publishing), DraftRefusal::Changed);
     assert_eq!(bench.published(draft.performance.id).await, None);
+    assert_eq!(bench.read_events().await, []);
     assert_eq!(bench.stored_draft(draft.performance.id).await, Some(changed));
 }
 

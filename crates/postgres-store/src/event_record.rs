@@ -3,6 +3,7 @@
 //! Only this store reads it. What leaves Encore is encoded when it is published.
 
 mod cause;
+mod performances;
 mod users;
 mod wallet;
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use crate::codec::{cause_text, method_text, read_cause, read_method, read_money, read_state, state_text};
 use crate::error::corrupt;
+use crate::event_record::performances::Published;
 use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
 
@@ -45,6 +47,9 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         Event::UserDeleted { user, at } => write(&Deleted::of(*user, *at)),
         Event::UserRoleChanged { user, before, after, cause } => {
             write(&RoleChanged::of(*user, (*before, *after), cause))
+        }
+        Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
+            write(&Published::of(performance, *pre_queue_opens_at, cause))
         }
     }
 }
@@ -80,6 +85,7 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         "user.signed_up" => parse::<SignedUp>(payload)?.read(),
         "user.deleted" => parse::<Deleted>(payload)?.read(),
         "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
+        "catalog.performance_published" => parse::<Published>(payload)?.read(),
         unknown => Err(corrupt("kind of event", unknown)),
     }
 }

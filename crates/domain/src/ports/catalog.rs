@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 /// Stores venues, concerts, performances and the settings of their queues. Venues, concerts and performances do not change after
 /// they are added.
 ///
-/// Whoever adds or changes something hands in the act, which has the request and is noted in the audit log; none if the server itself
-/// does it.
+/// Whoever adds or changes something hands in the act, which has the request and is noted in the audit log. Without an act there is
+/// neither an entry nor an event.
 ///
 /// # Contract
 /// - `keeps_a_venue`: it is read back as it was added, with its chart, slots, general admission areas, focal points and drawing
@@ -27,6 +27,7 @@ use crate::time::Timestamp;
 /// - `pages_performances`: those of one concert, by start and then by id, each once, in pages of any size
 /// - `starts_a_page_of_performances_anywhere`: after any start and id, also those that no performance has
 /// - `repeats_an_add`: the same request returns [`Applied::Before`] with the first value and adds nothing
+/// - `writes_an_event_of_a_performance`: one that an act adds, with it and when its pre-queue opens; none of a repeat
 /// - `finds_an_add_by_its_request`: [`Catalog::find_added_venue`] and [`Catalog::find_added_performance`] return what a repeat would;
 ///   `None` if the request added nothing
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for the methods that find

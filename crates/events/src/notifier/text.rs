@@ -34,7 +34,8 @@ pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
         | Event::WalletWithdrawn { .. }
         | Event::UserSignedUp { .. }
         | Event::UserDeleted { .. }
-        | Event::UserRoleChanged { .. } => return None,
+        | Event::UserRoleChanged { .. }
+        | Event::PerformancePublished { .. } => return None,
     };
     Some(Mail { to, subject, text: lines.join("\r\n") + "\r\n" })
 }

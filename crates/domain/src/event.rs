@@ -1,6 +1,7 @@
 //! Events: one for each committed change, written in the transaction of the change.
 
 pub mod message;
+mod queue_change;
 pub mod relay;
 mod staff_cause;
 
@@ -15,10 +16,11 @@ use crate::identity::Role;
 use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
 use crate::payment::refund::Refund;
-use crate::queue::Queue;
+use crate::queue::{Queue, QueueSettings};
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
 
+pub use self::queue_change::QueueChange;
 pub use self::staff_cause::StaffCause;
 
 /// A committed change.
@@ -105,6 +107,17 @@ pub enum Event {
         /// Who published it, and when.
         cause: StaffCause,
     },
+    /// An operator changed a queue.
+    QueueChanged {
+        /// Whose queue.
+        performance: PerformanceId,
+        /// What changed. A call that makes several changes has an event of each.
+        change: QueueChange,
+        /// All settings after it.
+        settings: QueueSettings,
+        /// Who changed it, and when.
+        cause: StaffCause,
+    },
 }
 
 impl Event {
@@ -112,6 +125,18 @@ impl Event {
     pub fn published(performance: &Performance, queue: Option<&Queue>, act: &StaffAct) -> Self {
         let pre_queue_opens_at = queue.and_then(|queue| queue.draw).map(|draw| draw.pre_queue_opens_at);
         Self::PerformancePublished { performance: performance.clone(), pre_queue_opens_at, cause: act.into() }
+    }
+
+    /// What an act changed of the queue of this performance.
+    pub fn queue_changes(
+        of: PerformanceId,
+        before: &QueueSettings,
+        after: &QueueSettings,
+        act: &StaffAct,
+    ) -> Vec<Self> {
+        let changes = QueueChange::between(before, after).into_iter();
+        let event = |change| Self::QueueChanged { performance: of, change, settings: after.clone(), cause: act.into() };
+        changes.map(event).collect()
     }
 
     /// The kind of the event. Consumers subscribe by it.
@@ -132,6 +157,7 @@ impl Event {
             Self::UserDeleted { .. } => "user.deleted",
             Self::UserRoleChanged { .. } => "user.role_changed",
             Self::PerformancePublished { .. } => "catalog.performance_published",
+            Self::QueueChanged { change, .. } => change.kind(),
         }
     }
 
@@ -149,7 +175,7 @@ impl Event {
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
             Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
-            Self::UserRoleChanged { cause, .. } => cause.entry.0,
+            Self::UserRoleChanged { cause, .. } | Self::QueueChanged { cause, .. } => cause.entry.0,
             Self::PerformancePublished { performance, .. } => performance.id.0,
         };
         format!("{}/{subject}", self.kind())
@@ -168,7 +194,9 @@ impl Event {
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::SeatsCancelled { refund, .. } => refund.at,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
-            Self::UserRoleChanged { cause, .. } | Self::PerformancePublished { cause, .. } => cause.at,
+            Self::UserRoleChanged { cause, .. }
+            | Self::PerformancePublished { cause, .. }
+            | Self::QueueChanged { cause, .. } => cause.at,
         }
     }
 
@@ -182,7 +210,8 @@ impl Event {
             | Self::ReservationConfirmed { reservation, .. }
             | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
             Self::SeatsBlocked(SeatBlock { performance, .. })
-            | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => Some(*performance),
+            | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::QueueChanged { performance, .. } => Some(*performance),
             Self::PerformancePublished { performance, .. } => Some(performance.id),
             Self::WalletToppedUp { .. }
             | Self::WalletWithdrawn { .. }
@@ -207,7 +236,8 @@ impl Event {
             | Self::ReservationConfirmed { reservation, .. }
             | Self::SeatsCancelled { reservation, .. } => reservation.performance.0,
             Self::SeatsBlocked(SeatBlock { performance, .. })
-            | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => performance.0,
+            | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::QueueChanged { performance, .. } => performance.0,
             Self::PerformancePublished { performance, .. } => performance.id.0,
         }
     }

@@ -1,15 +1,20 @@
 //! From events to the messages that say what happened.
 
+use std::time::Duration;
+
 use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::catalog::{Performance, PriceList};
-use encore_domain::event::{Event, StaffCause};
+use encore_domain::event::{Event, QueueChange, StaffCause};
 use encore_domain::identity::Role;
+use encore_domain::ids::PerformanceId;
 use encore_domain::money::Money;
 use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
 use encore_domain::payment::{Payment, PaymentMethod};
+use encore_domain::queue::{Lane, QueueSettings};
 use encore_domain::time::Timestamp;
+use encore_proto::admin::v1 as admin;
 use encore_proto::catalog::v1 as catalog;
 use encore_proto::common::v1 as common;
 use encore_proto::events::v1 as pb;
@@ -37,6 +42,7 @@ pub(crate) fn subject(event: &Event) -> String {
             format!("users/{user}")
         }
         Event::PerformancePublished { performance, .. } => format!("performances/{}", performance.id),
+        Event::QueueChanged { performance, .. } => format!("performances/{performance}"),
     }
 }
 
@@ -115,6 +121,9 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
         Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
             published(performance, pre_queue_opens_at.map(timestamp), cause, chart)?
         }
+        Event::QueueChanged { performance, change, settings, cause } => {
+            queue_changed(*performance, *change, settings, cause)
+        }
     })
 }
 
@@ -138,6 +147,19 @@ fn published(
         act: Some(act(cause)),
         published_at: Some(timestamp(cause.at)),
     }))
+}
+
+fn queue_changed(of: PerformanceId, change: QueueChange, settings: &QueueSettings, cause: &StaffCause) -> Data {
+    let (performance_id, at) = (of.to_string(), Some(timestamp(cause.at)));
+    let (settings, act) = (Some(queue_settings(settings)), Some(act(cause)));
+    match change {
+        QueueChange::Paused => Data::QueuePaused(pb::QueuePaused { performance_id, settings, act, paused_at: at }),
+        QueueChange::Resumed => Data::QueueResumed(pb::QueueResumed { performance_id, settings, act, resumed_at: at }),
+        QueueChange::Drained => Data::QueueDrained(pb::QueueDrained { performance_id, settings, act, drained_at: at }),
+        QueueChange::Settings => {
+            Data::QueueSettingsChanged(pb::QueueSettingsChanged { performance_id, settings, act, changed_at: at })
+        }
+    }
 }
 
 fn reservation(it: &Reservation, chart: Option<&SeatChart>) -> Result<Option<pb::Reservation>, CannotEncode> {
@@ -205,6 +227,23 @@ fn act(cause: &StaffCause) -> pb::StaffAct {
     }
 }
 
+fn queue_settings(it: &QueueSettings) -> admin::QueueSettings {
+    let lane = |lane: &Lane| admin::Lane { name: lane.name.as_str().to_owned(), weight: lane.weight };
+    admin::QueueSettings {
+        rate: Some(admin::QueueRate { admissions: it.rate.admissions, period: Some(duration(it.rate.period)) }),
+        batch: Some(it.batch),
+        max_active: Some(it.max_active),
+        paused: Some(it.paused),
+        draining: Some(it.draining),
+        accept_window: Some(duration(it.accept_window)),
+        active_duration: Some(duration(it.active_duration)),
+        grace: Some(duration(it.grace)),
+        hold_tries: Some(it.hold_tries.unwrap_or_default()),
+        message: Some(it.message.as_ref().map(|message| message.as_str().to_owned()).unwrap_or_default()),
+        lanes: it.lanes.as_slice().iter().map(lane).collect(),
+    }
+}
+
 /// The grades that are for sale.
 fn prices(prices: &PriceList, chart: Option<&SeatChart>) -> Result<Vec<catalog::GradePrice>, CannotEncode> {
     let grades = chart.ok_or(CannotEncode::NoChart)?.grades().iter().zip(&prices.minor_by_grade);
@@ -248,4 +287,10 @@ pub(crate) fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
     // chrono counts the nanoseconds of a leap second beyond the end of its second; protobuf does not.
     let nanos = i32::try_from(moment.timestamp_subsec_nanos().min(999_999_999)).unwrap_or_default();
     prost_types::Timestamp { seconds: moment.timestamp(), nanos }
+}
+
+fn duration(duration: Duration) -> prost_types::Duration {
+    // The settings of a queue are at most hours.
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Duration { seconds, nanos: duration.subsec_nanos().cast_signed() }
 }

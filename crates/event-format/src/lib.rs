@@ -31,7 +31,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 15] = [
+const TYPES: [(&str, &str); 19] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -47,6 +47,10 @@ const TYPES: [(&str, &str); 15] = [
     ("user.deleted", "encore.events.v1.UserDeleted"),
     ("user.role_changed", "encore.events.v1.UserRoleChanged"),
     ("catalog.performance_published", "encore.events.v1.PerformancePublished"),
+    ("queue.paused", "encore.events.v1.QueuePaused"),
+    ("queue.resumed", "encore.events.v1.QueueResumed"),
+    ("queue.drained", "encore.events.v1.QueueDrained"),
+    ("queue.settings_changed", "encore.events.v1.QueueSettingsChanged"),
 ];
 
 /// The full name of the message that is the data of events of this kind.
@@ -106,6 +110,10 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::UserDeleted(message) => message.encode_to_vec(),
         Data::UserRoleChanged(message) => message.encode_to_vec(),
         Data::PerformancePublished(message) => message.encode_to_vec(),
+        Data::QueuePaused(message) => message.encode_to_vec(),
+        Data::QueueResumed(message) => message.encode_to_vec(),
+        Data::QueueDrained(message) => message.encode_to_vec(),
+        Data::QueueSettingsChanged(message) => message.encode_to_vec(),
     }
 }
 

@@ -42,6 +42,7 @@ macro_rules! catalog {
             refuses_a_reused_request,
             patches_a_queue,
             repeats_a_queue_patch,
+            writes_events_of_a_queue,
             refuses_to_patch_without_a_queue,
             refuses_to_move_lanes,
             finds_a_queue,

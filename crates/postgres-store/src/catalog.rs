@@ -129,6 +129,9 @@ impl PostgresCatalog {
                 let answer = serde_json::to_value(&row).map_err(|error| corrupt("queue patch answer", &error))?;
                 requests::keep_answer(conn, request, answer).await?;
             }
+            if let Some(act) = act {
+                outbox::append(conn, &Event::queue_changes(performance, &before, &settings, act)).await?;
+            }
             Ok(Applied::Now(settings))
         });
         patching.await

@@ -4,6 +4,7 @@
 
 mod cause;
 mod performances;
+mod queues;
 mod users;
 mod wallet;
 
@@ -13,7 +14,7 @@ use diesel::QueryResult;
 use encore_domain::booking::seat_block::{BlockReason, SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::event::Event;
+use encore_domain::event::{Event, QueueChange};
 use encore_domain::payment::Payment;
 use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund};
 use encore_domain::time::Timestamp;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use crate::codec::{cause_text, method_text, read_cause, read_method, read_money, read_state, state_text};
 use crate::error::corrupt;
 use crate::event_record::performances::Published;
+use crate::event_record::queues::QueueChanged;
 use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
 
@@ -50,6 +52,9 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         }
         Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
             write(&Published::of(performance, *pre_queue_opens_at, cause))
+        }
+        Event::QueueChanged { performance, settings, cause, change: _ } => {
+            write(&QueueChanged::of(*performance, settings, cause))
         }
     }
 }
@@ -86,6 +91,10 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         "user.deleted" => parse::<Deleted>(payload)?.read(),
         "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
         "catalog.performance_published" => parse::<Published>(payload)?.read(),
+        "queue.paused" => parse::<QueueChanged>(payload)?.read(QueueChange::Paused),
+        "queue.resumed" => parse::<QueueChanged>(payload)?.read(QueueChange::Resumed),
+        "queue.drained" => parse::<QueueChanged>(payload)?.read(QueueChange::Drained),
+        "queue.settings_changed" => parse::<QueueChanged>(payload)?.read(QueueChange::Settings),
         unknown => Err(corrupt("kind of event", unknown)),
     }
 }

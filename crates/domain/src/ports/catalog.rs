@@ -35,6 +35,8 @@ use crate::time::Timestamp;
 /// - `patches_a_queue`: fields that the patch does not set keep their values; the returned settings are those that are read back
 /// - `repeats_a_queue_patch`: returns the settings as the first call left them, even if they were changed since, and changes
 ///   nothing. [`Catalog::find_patched`] returns the same; `None` if the request changed nothing
+/// - `writes_events_of_a_queue`: one of each [`QueueChange`](crate::event::QueueChange) that an act makes; none of a repeat, a refusal, or
+///   a patch that changes nothing
 /// - `refuses_to_patch_without_a_queue`: [`PatchRefusal::NoQueue`]
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
 /// - `finds_a_queue`: with its settings, lanes and draw; `None` where there is none

@@ -35,7 +35,8 @@ pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
         | Event::UserSignedUp { .. }
         | Event::UserDeleted { .. }
         | Event::UserRoleChanged { .. }
-        | Event::PerformancePublished { .. } => return None,
+        | Event::PerformancePublished { .. }
+        | Event::QueueChanged { .. } => return None,
     };
     Some(Mail { to, subject, text: lines.join("\r\n") + "\r\n" })
 }

@@ -230,12 +230,12 @@ impl World {
         self.user(0, Role::Operator).await
     }
 
-    /// A new user with a role and a connection to the instance whose turn it is.
+    /// A new user, without an event of signing up, with a role and a connection to the instance whose turn it is.
     pub async fn user(&self, turn: usize, role: Role) -> Fan {
         let mut account = fixtures::account();
         account.user.role = role;
         let user = account.user.id;
-        self.ports.users.create(account, None).await.expect("a new user");
+        self.ports.users.add_all(vec![account]).await.expect("a new user");
         self.caller(user, role, self.channel(turn))
     }
 

@@ -81,7 +81,7 @@ impl Bench {
     async fn sign_up(&self) -> UserId {
         let account = fixtures::account();
         let user = account.user.id;
-        self.ports.users.create(account, None).await.expect("a user");
+        self.ports.users.add_all(vec![account]).await.expect("a user");
         user
     }
 

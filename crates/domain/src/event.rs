@@ -1,18 +1,27 @@
 //! Events: one for each committed change, written in the transaction of the change.
 
 pub mod message;
+mod queue_change;
 pub mod relay;
+mod staff_cause;
 
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::audit_log::StaffAct;
 use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
-use crate::ids::{PerformanceId, UserId};
+use crate::catalog::Performance;
+use crate::identity::Role;
+use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
 use crate::payment::refund::Refund;
+use crate::queue::{Queue, QueueSettings};
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
+
+pub use self::queue_change::QueueChange;
+pub use self::staff_cause::StaffCause;
 
 /// A committed change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +64,81 @@ pub enum Event {
         /// The wallet's side.
         entry: WalletEntry,
     },
+    /// A fan withdrew money to the card of a top-up. A withdrawal to several cards has an event for each.
+    WalletWithdrawn {
+        /// Whose wallet.
+        user: UserId,
+        /// The wallet's side.
+        entry: WalletEntry,
+    },
+    /// A user signed up.
+    UserSignedUp {
+        /// Who.
+        user: UserId,
+        /// The request, if the call had an id.
+        request: Option<RequestId>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user's personal data was removed.
+    UserDeleted {
+        /// Whose.
+        user: UserId,
+        /// When.
+        at: Timestamp,
+    },
+    /// An operator gave a user another role.
+    UserRoleChanged {
+        /// Who has it.
+        user: UserId,
+        /// The role until then.
+        before: Role,
+        /// The role from then on.
+        after: Role,
+        /// Who changed it, and when.
+        cause: StaffCause,
+    },
+    /// An operator put a performance into the catalogue, by itself or from a draft.
+    PerformancePublished {
+        /// The performance.
+        performance: Performance,
+        /// When its pre-queue opens, if it has one.
+        pre_queue_opens_at: Option<Timestamp>,
+        /// Who published it, and when.
+        cause: StaffCause,
+    },
+    /// An operator changed a queue.
+    QueueChanged {
+        /// Whose queue.
+        performance: PerformanceId,
+        /// What changed. A call that makes several changes has an event of each.
+        change: QueueChange,
+        /// All settings after it.
+        settings: QueueSettings,
+        /// Who changed it, and when.
+        cause: StaffCause,
+    },
 }
 
 impl Event {
+    /// That an act published this performance with this queue.
+    pub fn published(performance: &Performance, queue: Option<&Queue>, act: &StaffAct) -> Self {
+        let pre_queue_opens_at = queue.and_then(|queue| queue.draw).map(|draw| draw.pre_queue_opens_at);
+        Self::PerformancePublished { performance: performance.clone(), pre_queue_opens_at, cause: act.into() }
+    }
+
+    /// What an act changed of the queue of this performance.
+    pub fn queue_changes(
+        of: PerformanceId,
+        before: &QueueSettings,
+        after: &QueueSettings,
+        act: &StaffAct,
+    ) -> Vec<Self> {
+        let changes = QueueChange::between(before, after).into_iter();
+        let event = |change| Self::QueueChanged { performance: of, change, settings: after.clone(), cause: act.into() };
+        changes.map(event).collect()
+    }
+
     /// The kind of the event. Consumers subscribe by it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -71,11 +152,18 @@ impl Event {
             Self::SeatsBlocked(_) => "booking.seats_blocked",
             Self::SeatsUnblocked(_) => "booking.seats_unblocked",
             Self::WalletToppedUp { .. } => "wallet.topped_up",
+            Self::WalletWithdrawn { .. } => "wallet.withdrawn",
+            Self::UserSignedUp { .. } => "user.signed_up",
+            Self::UserDeleted { .. } => "user.deleted",
+            Self::UserRoleChanged { .. } => "user.role_changed",
+            Self::PerformancePublished { .. } => "catalog.performance_published",
+            Self::QueueChanged { change, .. } => change.kind(),
         }
     }
 
-    /// The id of the event. It is the same for every delivery, so that consumers can drop duplicates. Each kind happens once to its
-    /// subject, except that a hold may be changed several times; the id of a change includes the revision of the hold.
+    /// The id of the event. It is the same for every delivery, so that consumers can drop duplicates. Most kinds happen once
+    /// to their subject. A hold may be changed several times; the id of a change includes the revision of the hold. What staff may change
+    /// several times has the id of the entry in the audit log.
     pub fn id(&self) -> String {
         let subject = match self {
             Self::HoldChanged { hold, .. } => return format!("{}/{}/{}", self.kind(), hold.id, hold.revision),
@@ -85,7 +173,10 @@ impl Event {
             | Self::ReservationConfirmed { reservation, .. } => reservation.id.0,
             Self::SeatsCancelled { refund, .. } => refund.id.0,
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
-            Self::WalletToppedUp { entry, .. } => entry.transfer.0,
+            Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
+            Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
+            Self::UserRoleChanged { cause, .. } | Self::QueueChanged { cause, .. } => cause.entry.0,
+            Self::PerformancePublished { performance, .. } => performance.id.0,
         };
         format!("{}/{subject}", self.kind())
     }
@@ -96,15 +187,20 @@ impl Event {
             Self::HoldPlaced(hold) => hold.held_at,
             Self::HoldChanged { at, .. }
             | Self::SeatsBlocked(SeatBlock { at, .. })
-            | Self::SeatsUnblocked(SeatUnblock { at, .. }) => *at,
+            | Self::SeatsUnblocked(SeatUnblock { at, .. })
+            | Self::UserSignedUp { at, .. }
+            | Self::UserDeleted { at, .. } => *at,
             Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::SeatsCancelled { refund, .. } => refund.at,
-            Self::WalletToppedUp { entry, .. } => entry.at,
+            Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
+            Self::UserRoleChanged { cause, .. }
+            | Self::PerformancePublished { cause, .. }
+            | Self::QueueChanged { cause, .. } => cause.at,
         }
     }
 
-    /// The performance whose seats it is about.
+    /// The performance that it is about.
     pub fn performance(&self) -> Option<PerformanceId> {
         match self {
             Self::HoldPlaced(reservation)
@@ -114,15 +210,25 @@ impl Event {
             | Self::ReservationConfirmed { reservation, .. }
             | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
             Self::SeatsBlocked(SeatBlock { performance, .. })
-            | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => Some(*performance),
-            Self::WalletToppedUp { .. } => None,
+            | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::QueueChanged { performance, .. } => Some(*performance),
+            Self::PerformancePublished { performance, .. } => Some(performance.id),
+            Self::WalletToppedUp { .. }
+            | Self::WalletWithdrawn { .. }
+            | Self::UserSignedUp { .. }
+            | Self::UserDeleted { .. }
+            | Self::UserRoleChanged { .. } => None,
         }
     }
 
-    /// The key of the event: the performance, or the user for events of a wallet. Events of one key are delivered in order.
+    /// The key of the event: the performance, or the user for events of users and wallets. Events of one key are delivered in order.
     pub fn key(&self) -> Uuid {
         match self {
-            Self::WalletToppedUp { user, .. } => user.0,
+            Self::WalletToppedUp { user, .. }
+            | Self::WalletWithdrawn { user, .. }
+            | Self::UserSignedUp { user, .. }
+            | Self::UserDeleted { user, .. }
+            | Self::UserRoleChanged { user, .. } => user.0,
             Self::HoldPlaced(reservation)
             | Self::HoldChanged { hold: reservation, .. }
             | Self::HoldReleased(reservation)
@@ -130,7 +236,9 @@ impl Event {
             | Self::ReservationConfirmed { reservation, .. }
             | Self::SeatsCancelled { reservation, .. } => reservation.performance.0,
             Self::SeatsBlocked(SeatBlock { performance, .. })
-            | Self::SeatsUnblocked(SeatUnblock { performance, .. }) => performance.0,
+            | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::QueueChanged { performance, .. } => performance.0,
+            Self::PerformancePublished { performance, .. } => performance.id.0,
         }
     }
 }

@@ -248,7 +248,7 @@ pub struct WalletEntry {
     pub payment: Option<PaymentId>,
     /// The refund that the transfer is about, if there is one.
     pub refund: Option<RefundId>,
-    /// The request that the transfer goes back to; see [`Transfer::request`]. An event does not tell it.
+    /// The request that the transfer goes back to; see [`Transfer::request`]. The event of a top-up does not tell it.
     pub request: Option<RequestId>,
     /// When.
     pub at: Timestamp,

@@ -1,16 +1,25 @@
 //! From events to the messages that say what happened.
 
+use std::time::Duration;
+
 use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
-use encore_domain::event::Event;
+use encore_domain::catalog::{Performance, PriceList};
+use encore_domain::event::{Event, QueueChange, StaffCause};
+use encore_domain::identity::Role;
+use encore_domain::ids::PerformanceId;
 use encore_domain::money::Money;
 use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
 use encore_domain::payment::{Payment, PaymentMethod};
+use encore_domain::queue::{Lane, QueueSettings};
 use encore_domain::time::Timestamp;
+use encore_proto::admin::v1 as admin;
+use encore_proto::catalog::v1 as catalog;
 use encore_proto::common::v1 as common;
 use encore_proto::events::v1 as pb;
 use encore_proto::events::v1::event::Data;
+use encore_proto::identity::v1 as identity;
 
 use crate::CannotEncode;
 
@@ -26,7 +35,14 @@ pub(crate) fn subject(event: &Event) -> String {
         Event::SeatsBlocked(SeatBlock { id, .. }) | Event::SeatsUnblocked(SeatUnblock { id, .. }) => {
             format!("blocks/{id}")
         }
-        Event::WalletToppedUp { entry, .. } => format!("transfers/{}", entry.transfer),
+        Event::WalletToppedUp { entry, .. } | Event::WalletWithdrawn { entry, .. } => {
+            format!("transfers/{}", entry.transfer)
+        }
+        Event::UserSignedUp { user, .. } | Event::UserDeleted { user, .. } | Event::UserRoleChanged { user, .. } => {
+            format!("users/{user}")
+        }
+        Event::PerformancePublished { performance, .. } => format!("performances/{}", performance.id),
+        Event::QueueChanged { performance, .. } => format!("performances/{performance}"),
     }
 }
 
@@ -78,7 +94,72 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
             payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
             topped_up_at: at,
         }),
+        Event::WalletWithdrawn { user, entry } => Data::WalletWithdrawn(pb::WalletWithdrawn {
+            user_id: user.to_string(),
+            transfer_id: entry.transfer.to_string(),
+            amount: Some(money(Money { minor: -entry.amount.minor, ..entry.amount })),
+            payment_id: entry.payment.map(|id| id.to_string()).unwrap_or_default(),
+            refund_id: entry.refund.map(|id| id.to_string()).unwrap_or_default(),
+            request_id: entry.request.map(|id| id.to_string()).unwrap_or_default(),
+            withdrawn_at: at,
+        }),
+        Event::UserSignedUp { user, request, .. } => Data::UserSignedUp(pb::UserSignedUp {
+            user_id: user.to_string(),
+            request_id: request.map(|id| id.to_string()).unwrap_or_default(),
+            signed_up_at: at,
+        }),
+        Event::UserDeleted { user, .. } => {
+            Data::UserDeleted(pb::UserDeleted { user_id: user.to_string(), deleted_at: at })
+        }
+        Event::UserRoleChanged { user, before, after, cause } => Data::UserRoleChanged(pb::UserRoleChanged {
+            user_id: user.to_string(),
+            previous_role: role(*before).into(),
+            role: role(*after).into(),
+            act: Some(act(cause)),
+            changed_at: at,
+        }),
+        Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
+            published(performance, pre_queue_opens_at.map(timestamp), cause, chart)?
+        }
+        Event::QueueChanged { performance, change, settings, cause } => {
+            queue_changed(*performance, *change, settings, cause)
+        }
     })
+}
+
+fn published(
+    it: &Performance,
+    pre_queue_opens_at: Option<prost_types::Timestamp>,
+    cause: &StaffCause,
+    chart: Option<&SeatChart>,
+) -> Result<Data, CannotEncode> {
+    Ok(Data::PerformancePublished(pb::PerformancePublished {
+        performance_id: it.id.to_string(),
+        concert_id: it.concert.to_string(),
+        venue_id: it.venue.to_string(),
+        starts_at: Some(timestamp(it.starts_at)),
+        on_sale_opens_at: Some(timestamp(it.on_sale.opens_at)),
+        on_sale_closes_at: Some(timestamp(it.on_sale.closes_at)),
+        prices: prices(&it.prices, chart)?,
+        seats_per_fan: it.seats_per_fan,
+        has_queue: it.has_queue,
+        pre_queue_opens_at,
+        act: Some(act(cause)),
+        published_at: Some(timestamp(cause.at)),
+    }))
+}
+
+fn queue_changed(of: PerformanceId, change: QueueChange, settings: &QueueSettings, cause: &StaffCause) -> Data {
+    let (performance_id, at) = (of.to_string(), Some(timestamp(cause.at)));
+    let (settings, act) = (Some(queue_settings(settings)), Some(act(cause)));
+    match change {
+        QueueChange::Paused => Data::QueuePaused(pb::QueuePaused { performance_id, settings, act, paused_at: at }),
+        QueueChange::Resumed => Data::QueueResumed(pb::QueueResumed { performance_id, settings, act, resumed_at: at }),
+        QueueChange::Drained => Data::QueueDrained(pb::QueueDrained { performance_id, settings, act, drained_at: at }),
+        QueueChange::Settings => {
+            Data::QueueSettingsChanged(pb::QueueSettingsChanged { performance_id, settings, act, changed_at: at })
+        }
+    }
 }
 
 fn reservation(it: &Reservation, chart: Option<&SeatChart>) -> Result<Option<pb::Reservation>, CannotEncode> {
@@ -138,6 +219,50 @@ fn refund(it: &Refund, chart: Option<&SeatChart>) -> Result<pb::Refund, CannotEn
     })
 }
 
+fn act(cause: &StaffCause) -> pb::StaffAct {
+    pb::StaffAct {
+        operator_id: cause.operator.to_string(),
+        request_id: cause.request.map(|id| id.to_string()).unwrap_or_default(),
+        audit_entry_id: cause.entry.to_string(),
+    }
+}
+
+fn queue_settings(it: &QueueSettings) -> admin::QueueSettings {
+    let lane = |lane: &Lane| admin::Lane { name: lane.name.as_str().to_owned(), weight: lane.weight };
+    admin::QueueSettings {
+        rate: Some(admin::QueueRate { admissions: it.rate.admissions, period: Some(duration(it.rate.period)) }),
+        batch: Some(it.batch),
+        max_active: Some(it.max_active),
+        paused: Some(it.paused),
+        draining: Some(it.draining),
+        accept_window: Some(duration(it.accept_window)),
+        active_duration: Some(duration(it.active_duration)),
+        grace: Some(duration(it.grace)),
+        hold_tries: Some(it.hold_tries.unwrap_or_default()),
+        message: Some(it.message.as_ref().map(|message| message.as_str().to_owned()).unwrap_or_default()),
+        lanes: it.lanes.as_slice().iter().map(lane).collect(),
+    }
+}
+
+/// The grades that are for sale.
+fn prices(prices: &PriceList, chart: Option<&SeatChart>) -> Result<Vec<catalog::GradePrice>, CannotEncode> {
+    let grades = chart.ok_or(CannotEncode::NoChart)?.grades().iter().zip(&prices.minor_by_grade);
+    let priced = grades.filter_map(|(grade, minor)| Some((grade.name.clone(), (*minor)?)));
+    let price = |minor| Some(money(Money { minor, currency: prices.currency }));
+    Ok(priced.map(|(grade, minor)| catalog::GradePrice { grade, price: price(minor) }).collect())
+}
+
+fn role(role: Role) -> identity::Role {
+    match role {
+        Role::Fan => identity::Role::Fan,
+        Role::Operator => identity::Role::Operator,
+        Role::Support => identity::Role::Support,
+        Role::BoxOffice => identity::Role::BoxOffice,
+        Role::Auditor => identity::Role::Auditor,
+        Role::CheckIn => identity::Role::CheckIn,
+    }
+}
+
 fn seats(slots: &[Slot], chart: Option<&SeatChart>) -> Result<Vec<pb::Seat>, CannotEncode> {
     slots.iter().map(|slot| seat(*slot, chart)).collect()
 }
@@ -162,4 +287,10 @@ pub(crate) fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
     // chrono counts the nanoseconds of a leap second beyond the end of its second; protobuf does not.
     let nanos = i32::try_from(moment.timestamp_subsec_nanos().min(999_999_999)).unwrap_or_default();
     prost_types::Timestamp { seconds: moment.timestamp(), nanos }
+}
+
+fn duration(duration: Duration) -> prost_types::Duration {
+    // The settings of a queue are at most hours.
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    prost_types::Duration { seconds, nanos: duration.subsec_nanos().cast_signed() }
 }

@@ -31,7 +31,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 10] = [
+const TYPES: [(&str, &str); 19] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -42,6 +42,15 @@ const TYPES: [(&str, &str); 10] = [
     ("booking.seats_blocked", "encore.events.v1.SeatsBlocked"),
     ("booking.seats_unblocked", "encore.events.v1.SeatsUnblocked"),
     ("wallet.topped_up", "encore.events.v1.WalletToppedUp"),
+    ("wallet.withdrawn", "encore.events.v1.WalletWithdrawn"),
+    ("user.signed_up", "encore.events.v1.UserSignedUp"),
+    ("user.deleted", "encore.events.v1.UserDeleted"),
+    ("user.role_changed", "encore.events.v1.UserRoleChanged"),
+    ("catalog.performance_published", "encore.events.v1.PerformancePublished"),
+    ("queue.paused", "encore.events.v1.QueuePaused"),
+    ("queue.resumed", "encore.events.v1.QueueResumed"),
+    ("queue.drained", "encore.events.v1.QueueDrained"),
+    ("queue.settings_changed", "encore.events.v1.QueueSettingsChanged"),
 ];
 
 /// The full name of the message that is the data of events of this kind.
@@ -96,6 +105,15 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::SeatsBlocked(message) => message.encode_to_vec(),
         Data::SeatsUnblocked(message) => message.encode_to_vec(),
         Data::WalletToppedUp(message) => message.encode_to_vec(),
+        Data::WalletWithdrawn(message) => message.encode_to_vec(),
+        Data::UserSignedUp(message) => message.encode_to_vec(),
+        Data::UserDeleted(message) => message.encode_to_vec(),
+        Data::UserRoleChanged(message) => message.encode_to_vec(),
+        Data::PerformancePublished(message) => message.encode_to_vec(),
+        Data::QueuePaused(message) => message.encode_to_vec(),
+        Data::QueueResumed(message) => message.encode_to_vec(),
+        Data::QueueDrained(message) => message.encode_to_vec(),
+        Data::QueueSettingsChanged(message) => message.encode_to_vec(),
     }
 }
 
@@ -136,6 +154,29 @@ mod tests {
         let seats: Vec<(String, String)> =
             seats.into_iter().filter_map(|it| it.seat).map(|seat| (seat.seat_id, seat.label)).collect();
         assert_eq!(seats, [("S-A-1".into(), "A-1".into()), ("S-A-2".into(), "A-2".into())]);
+    }
+
+    #[test]
+    fn money_that_leaves_a_wallet_is_a_positive_amount() {
+        let event = one_event_of_each_kind().remove(10);
+        let message = encode(&event, None).expect("an event that can be encoded");
+        let withdrawn = pb::WalletWithdrawn::decode(message.data.as_slice()).expect("its data");
+        assert_eq!(withdrawn.amount.map(|amount| amount.amount_minor), Some(500));
+        let ids = [withdrawn.payment_id, withdrawn.refund_id, withdrawn.request_id];
+        assert!(ids.iter().all(|id| !id.is_empty()), "{ids:?}");
+    }
+
+    #[test]
+    fn grades_for_sale_have_their_names_and_prices() {
+        let mut event = one_event_of_each_kind().remove(14);
+        let Event::PerformancePublished { performance, .. } = &mut event else { panic!("{event:?}") };
+        performance.prices.minor_by_grade = vec![None, Some(7_500)];
+        let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
+        let published = pb::PerformancePublished::decode(message.data.as_slice()).expect("its data");
+        let prices: Vec<_> =
+            published.prices.into_iter().map(|it| (it.grade, it.price.map(|price| price.amount_minor))).collect();
+        assert_eq!(prices, [(small_chart().grades()[1].name.clone(), Some(7_500))]);
+        assert_eq!(encode(&event, None), Err(CannotEncode::NoChart));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
+use encore_domain::event::Event;
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
@@ -69,11 +70,14 @@ impl Catalog for MemoryCatalog {
         act: Option<StaffAct>,
     ) -> Result<Applied<Performance>, RequestError<Infallible>> {
         let request = act.as_ref().and_then(|act| act.request);
-        let Records { catalog, requests, audit_log, .. } = &mut *self.0.lock();
+        let Records { catalog, requests, audit_log, outbox, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
-        audit_log.note(act.map(|act| act.added_performance(&performance, queue.as_ref())));
+        if let Some(act) = act {
+            audit_log.note(Some(act.added_performance(&performance, queue.as_ref())));
+            outbox.write(&Event::published(&performance, queue.as_ref(), &act));
+        }
         catalog.add_performance(performance.clone(), queue);
         requests.remember(request, performance.clone());
         Ok(Applied::Now(performance))
@@ -86,14 +90,19 @@ impl Catalog for MemoryCatalog {
         act: Option<StaffAct>,
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>> {
         let request = act.as_ref().and_then(|act| act.request);
-        let Records { catalog, requests, audit_log, .. } = &mut *self.0.lock();
+        let Records { catalog, requests, audit_log, outbox, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
         let queue =
             catalog.queues.get_mut(&performance).ok_or(RequestError::Refused(PatchRefusal::NoQueue(NoQueue)))?;
         let patched = queue.settings.clone().patched(&patch).map_err(RequestError::Refused)?;
-        audit_log.note(act.map(|act| act.changed_queue(performance, &queue.settings, &patched)));
+        if let Some(act) = act {
+            audit_log.note(Some(act.changed_queue(performance, &queue.settings, &patched)));
+            for event in Event::queue_changes(performance, &queue.settings, &patched, &act) {
+                outbox.write(&event);
+            }
+        }
         queue.settings = patched;
         requests.remember(request, queue.settings.clone());
         Ok(Applied::Now(queue.settings.clone()))

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::draft::{Draft, DraftRefusal, DraftState};
 use encore_domain::error::{PortError, RequestError, Unavailable};
+use encore_domain::event::Event;
 use encore_domain::ids::PerformanceId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Drafts;
@@ -76,7 +77,7 @@ impl Drafts for MemoryDrafts {
         draw: Option<QueueDraw>,
         act: StaffAct,
     ) -> Result<(), PortError<DraftRefusal>> {
-        let Records { drafts, catalog, audit_log, .. } = &mut *self.0.lock();
+        let Records { drafts, catalog, audit_log, outbox, .. } = &mut *self.0.lock();
         let stored = find_open(drafts, looked_at.performance.id)?;
         if stored != looked_at {
             return Err(PortError::Refused(DraftRefusal::Changed));
@@ -84,6 +85,7 @@ impl Drafts for MemoryDrafts {
         stored.state = DraftState::Published;
         let queue = stored.queue.as_ref().map(|queue| queue.queue(draw));
         audit_log.note(Some(act.published(&stored.performance, queue.as_ref())));
+        outbox.write(&Event::published(&stored.performance, queue.as_ref(), &act));
         catalog.add_performance(stored.performance.clone(), queue);
         Ok(())
     }

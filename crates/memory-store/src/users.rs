@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::ReservationState;
 use encore_domain::error::{PortError, RequestError, Unavailable};
+use encore_domain::event::{Event, StaffCause};
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness, ProfileChange};
 use encore_domain::identity::{Account, Email, PasswordHash, Role, User};
 use encore_domain::ids::{SessionId, UserId};
@@ -29,16 +30,17 @@ impl Users for MemoryUsers {
         account: Account,
         request: Option<RequestKey>,
     ) -> Result<Applied<Account>, RequestError<EmailTaken>> {
-        let Records { users, requests, .. } = &mut *self.0.lock();
+        let Records { users, requests, outbox, .. } = &mut *self.0.lock();
         if let Some(before) = requests.before(request)? {
             return Ok(Applied::Before(before));
         }
-        let User { id, email, .. } = &account.user;
+        let User { id, email, created_at, .. } = &account.user;
         if users.by_email.contains_key(email) {
             return Err(RequestError::Refused(EmailTaken));
         }
         users.by_email.insert(email.clone(), *id);
         users.accounts.insert(*id, account.clone());
+        outbox.write(&Event::UserSignedUp { user: *id, request: request.map(|request| request.id), at: *created_at });
         requests.remember(request, account.clone());
         Ok(Applied::Now(account))
     }
@@ -87,13 +89,16 @@ impl Users for MemoryUsers {
         at: Timestamp,
         act: Option<StaffAct>,
     ) -> Result<Option<Vec<SessionId>>, Unavailable> {
-        let Records { users, sessions, audit_log, .. } = &mut *self.0.lock();
+        let Records { users, sessions, audit_log, outbox, .. } = &mut *self.0.lock();
         let Some(account) = users.accounts.get_mut(&id) else { return Ok(None) };
         if account.user.role == role {
             return Ok(Some(Vec::new()));
         }
-        audit_log.note(act.map(|act| act.changed_role(id, account.user.role, role)));
-        account.user.role = role;
+        let before = std::mem::replace(&mut account.user.role, role);
+        if let Some(cause) = act.as_ref().map(StaffCause::from) {
+            outbox.write(&Event::UserRoleChanged { user: id, before, after: role, cause });
+        }
+        audit_log.note(act.map(|act| act.changed_role(id, before, role)));
         Ok(Some(sessions.end_all_but(id, None, at)))
     }
 
@@ -114,6 +119,7 @@ impl Users for MemoryUsers {
             records.users.by_email.remove(&account.user.email);
         }
         records.users.resets.retain(|_, reset| reset.user != id);
+        records.outbox.write(&Event::UserDeleted { user: id, at });
         Ok(records.sessions.end_all_but(id, None, at))
     }
 

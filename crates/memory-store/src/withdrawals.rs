@@ -2,6 +2,7 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 use encore_domain::error::RequestError;
+use encore_domain::event::Event;
 use encore_domain::payment::card::CardPayment;
 use encore_domain::payment::refund::Refund;
 use encore_domain::payment::withdrawal::{WithdrawRefusal, WithdrawalPlan};
@@ -43,7 +44,8 @@ impl Withdrawals for MemoryWithdrawals {
             }
             records.cards.reopen(payment, plan.at);
             records.payments.refunds.insert(part.refund.id, part.refund.clone());
-            records.wallets.post(&part.transfer.clone().for_request(request.id));
+            let entry = records.wallets.post(&part.transfer.clone().for_request(request.id));
+            records.outbox.write(&Event::WalletWithdrawn { user: plan.user, entry });
         }
         let refunds: Vec<Refund> = parts.into_iter().map(|part| part.refund).collect();
         records.requests.remember(Some(request), refunds.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
-use encore_domain::event::{Event, OutboxPlace};
+use encore_domain::event::{Event, OutboxPlace, OutboxRecord};
 use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
@@ -104,10 +104,12 @@ pub fn identity_of(event: &Event) -> EventIdentity {
 }
 
 impl RecordBench {
-    /// Adds a fan.
+    /// Adds a fan, as a rehearsal does: without an event.
     pub(crate) async fn sign_up(&self) -> UserId {
         let account = fixtures::account();
-        made(self.users.create(account, None).await).user.id
+        let user = account.user.id;
+        assert_eq!(self.users.add_all(vec![account]).await.expect("the store answers"), 1);
+        user
     }
 
     /// Adds a performance with its concert and a venue with the small chart.
@@ -160,10 +162,18 @@ impl RecordBench {
         self.outbox.close_window().await.expect("the store answers");
     }
 
-    /// All events so far.
+    /// The identities of all events so far.
     pub(crate) async fn events(&self) -> Vec<EventIdentity> {
+        self.records().await.into_iter().map(|record| (record.id, record.kind, record.key)).collect()
+    }
+
+    /// All events so far.
+    pub(crate) async fn read_events(&self) -> Vec<Event> {
+        self.records().await.into_iter().map(|record| record.event.expect("a readable event")).collect()
+    }
+
+    async fn records(&self) -> Vec<OutboxRecord> {
         self.close_window().await;
-        let page = self.outbox.after(OutboxPlace::default(), 1_000).await.expect("the store answers");
-        page.records.into_iter().map(|record| (record.id, record.kind, record.key)).collect()
+        self.outbox.after(OutboxPlace::default(), 1_000).await.expect("the store answers").records
     }
 }

@@ -23,6 +23,10 @@ use crate::fixtures::{
 };
 use crate::paging::{SIZES, read_all};
 
+mod events;
+
+pub use events::*;
+
 /// Stamps the cases of the port `Catalog`.
 #[macro_export]
 macro_rules! catalog {
@@ -39,10 +43,12 @@ macro_rules! catalog {
             finds_performances,
             starts_a_page_of_performances_anywhere,
             repeats_an_add,
+            writes_an_event_of_a_performance,
             finds_an_add_by_its_request,
             refuses_a_reused_request,
             patches_a_queue,
             repeats_a_queue_patch,
+            writes_events_of_a_queue,
             refuses_to_patch_without_a_queue,
             refuses_to_move_lanes,
             finds_a_queue,

@@ -8,6 +8,7 @@ use encore_domain::catalog::Performance;
 use encore_domain::catalog::draft::{Draft, DraftQueue, DraftRefusal, DraftState};
 use encore_domain::catalog::search::PerformanceFilter;
 use encore_domain::error::PortError;
+use encore_domain::event::{Event, StaffCause};
 use encore_domain::ids::PerformanceId;
 use encore_domain::page::PageRequest;
 use encore_domain::queue::{DRAW_KEY_BYTES, DrawKey, Queue, QueueDraw};
@@ -164,6 +165,12 @@ pub async fn publishes_a_draft(bench: RecordBench) {
     assert_eq!(entry.id, act.id);
     let opening = entry.changes.iter().find(|change| change.field == "pre_queue_opens_at").expect("it is noted");
     assert_eq!((opening.before.as_deref(), opening.after.as_deref()), (None, Some("2026-06-01T10:00:01Z")));
+    let event = Event::PerformancePublished {
+        performance: bench.published(id).await.expect("it is published"),
+        pre_queue_opens_at: Some(at_secs(1)),
+        cause: StaffCause::from(&act),
+    };
+    assert_eq!(bench.read_events().await, [event]);
 }
 
 pub async fn publishes_only_what_was_looked_at(bench: RecordBench) {
@@ -174,6 +181,7 @@ pub async fn publishes_only_what_was_looked_at(bench: RecordBench) {
     let publishing = bench.drafts.publish(&draft, Some(draw()), some_act()).await;
     assert_eq!(refused(publishing), DraftRefusal::Changed);
     assert_eq!(bench.published(draft.performance.id).await, None);
+    assert_eq!(bench.read_events().await, []);
     assert_eq!(bench.stored_draft(draft.performance.id).await, Some(changed));
 }
 

@@ -5,19 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use encore_domain::audit_log::StaffAct;
-use encore_domain::booking::seat_block::{BlockReason, SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText, Size};
 use encore_domain::catalog::seat_chart::{
     FocalPoints, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
 };
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_MAX, Title, Venue};
-use encore_domain::event::Event;
 use encore_domain::identity::contact::Contact;
 use encore_domain::identity::{Account, Caller, DisplayName, Email, PasswordHash, Role, User};
 use encore_domain::ids::{ConcertId, RequestId, ReservationId, UserId, VenueId};
 use encore_domain::money::{Currency, Money};
-use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund, RefundCause};
 use encore_domain::payment::{PaymentPlan, plan_wallet_payment};
 use encore_domain::ports::LockTerms;
 use encore_domain::queue::{
@@ -25,8 +22,12 @@ use encore_domain::queue::{
 };
 use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_domain::time::Timestamp;
-use encore_domain::wallet::{Account as LedgerAccount, LedgerEntry, Transfer, TransferIds, TransferKind, WalletEntry};
+use encore_domain::wallet::{Account as LedgerAccount, LedgerEntry, Transfer, TransferIds, TransferKind};
 use uuid::Uuid;
+
+mod events;
+
+pub use self::events::one_event_of_each_kind;
 
 /// The number of seats of [`small_chart`].
 pub const SMALL_CHART_SEATS: usize = 26;
@@ -390,55 +391,4 @@ pub fn payment(hold: &Reservation, now: Timestamp) -> PaymentPlan {
 pub fn free(hold: &Reservation) -> Reservation {
     let seats = hold.seats.iter().map(|seat| ReservedSeat { price_minor: 0, ..*seat }).collect();
     Reservation { seats, total: Money { minor: 0, ..hold.total }, ..hold.clone() }
-}
-
-/// One event of each kind, of seats of [`small_chart`].
-pub fn one_event_of_each_kind() -> Vec<Event> {
-    let performance = performance(id(), id());
-    let held = hold(id(), &performance, &[0, 1]);
-    let settled = |state| Reservation { state, settled_at: Some(at_secs(30)), ..held.clone() };
-    let PaymentPlan { payment, transfer, .. } = payment(&held, at_secs(20));
-    let confirmed = Reservation { payment: Some(payment.id), ..settled(ReservationState::Confirmed) };
-    let refund = |by, is_whole| Refund {
-        id: id(),
-        payment: payment.id,
-        reservation: Some(held.id),
-        user: held.user,
-        performance: Some(performance.id),
-        slots: slots(if is_whole { &[0, 1] } else { &[1] }),
-        is_whole,
-        price: held.total,
-        fee_minor: 100,
-        by,
-        cause: RefundCause::Cancelled,
-        to_card: !is_whole,
-        at: at_secs(40),
-    };
-    let left = Reservation { seats: vec![held.seats[0]], total: euros(12_000), ..confirmed.clone() };
-    let cancelled =
-        Reservation { state: ReservationState::Cancelled, cancelled_at: Some(at_secs(40)), ..confirmed.clone() };
-    let by_operator = CancelledBy::Operator(id(), OperatorReason::parse("fire alarm").expect("a reason"));
-    let block = SeatBlock {
-        id: id(),
-        performance: performance.id,
-        operator: id(),
-        reason: BlockReason::parse("house seats").expect("a reason"),
-        slots: slots(&[3, 4]),
-        at: at_secs(50),
-    };
-    let SeatBlock { operator, slots, at, .. } = block.clone();
-    let unblock = SeatUnblock { id: id(), performance: performance.id, operator, slots, at };
-    let entry = WalletEntry::of(&transfer, 7);
-    vec![
-        Event::HoldPlaced(held.clone()),
-        Event::HoldChanged { hold: Reservation { revision: 1, ..held.clone() }, at: at_secs(10) },
-        Event::HoldReleased(settled(ReservationState::Released)),
-        Event::HoldExpired(settled(ReservationState::Expired)),
-        Event::ReservationConfirmed { reservation: confirmed, payment: payment.clone() },
-        Event::SeatsCancelled { reservation: left, refund: refund(CancelledBy::Fan, false) },
-        Event::SeatsCancelled { reservation: cancelled, refund: refund(by_operator, true) },
-        Event::SeatsBlocked(block),
-        Event::SeatsUnblocked(unblock),
-        Event::WalletToppedUp { user: held.user, entry: WalletEntry { kind: TransferKind::TopUp, ..entry } },
-    ]
 }

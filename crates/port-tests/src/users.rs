@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use encore_domain::event::{Event, StaffCause};
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness, ProfileChange};
 use encore_domain::identity::contact::{AddressParts, Contact, Phone, PostalAddress};
 use encore_domain::identity::{Account, DisplayName, Email, PasswordHash, Role, User};
@@ -13,7 +14,9 @@ use crate::RecordBench;
 use crate::answers::{assert_reused, made, made_and_refused, refused, repeated};
 use crate::card_payments::plan;
 use crate::contention::{TWENTY, at_once};
-use crate::fixtures::{account, account_with_email, altered, at_secs, euros, hold, id, sign_up_request, start};
+use crate::fixtures::{
+    self, account, account_with_email, act, altered, at_secs, euros, hold, id, sign_up_request, start,
+};
 
 /// Stamps the cases of the port `Users`.
 #[macro_export]
@@ -34,6 +37,7 @@ macro_rules! users {
             deletes_a_user,
             deletes_nobody_with_open_business,
             deletes_only_the_account_that_was_checked,
+            writes_an_event_of_each_user,
         ] $($with)+ }
     };
 }
@@ -279,4 +283,34 @@ pub async fn deletes_only_the_account_that_was_checked(bench: RecordBench) {
         assert_eq!(refused(bench.users.delete(&checked, true, at_secs(1)).await), DeleteRefusal::Changed);
     }
     assert_eq!(bench.user(stored.user.id).await, Some(stored));
+}
+
+pub async fn writes_an_event_of_each_user(bench: RecordBench) {
+    let (request, ada) = (sign_up_request(), account_with_email(id(), "ada@example.com"));
+    made(bench.users.create(ada.clone(), Some(request)).await);
+    repeated(bench.users.create(account(), Some(request)).await);
+    refused(bench.users.create(account_with_email(id(), "ada@example.com"), None).await);
+    bench.users.add_all(vec![account()]).await.expect("the store answers");
+    let bob = made(bench.users.create(account(), None).await);
+
+    let act = act(fixtures::request(bob.user.id));
+    let user = ada.user.id;
+    for _ in 0..2 {
+        let changed = bench.users.change_role(user, Role::Support, at_secs(1), Some(act.clone())).await;
+        assert_eq!(changed.expect("the store answers"), Some(Vec::new()), "the second changes nothing");
+    }
+    let outdated = Account { password_hash: PasswordHash("$argon2id$old".to_owned()), ..ada.clone() };
+    refused(bench.users.delete(&outdated, true, at_secs(2)).await);
+    bench.users.delete(&ada, true, at_secs(3)).await.expect("it is deleted");
+
+    let signed_up = |account: &Account, request| Event::UserSignedUp {
+        user: account.user.id,
+        request,
+        at: account.user.created_at,
+    };
+    let role_changed =
+        Event::UserRoleChanged { user, before: Role::Fan, after: Role::Support, cause: StaffCause::from(&act) };
+    let deleted = Event::UserDeleted { user, at: at_secs(3) };
+    let expected = [signed_up(&ada, Some(request.id)), signed_up(&bob, None), role_changed, deleted];
+    assert_eq!(bench.read_events().await, expected);
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use encore_domain::event::Event;
 use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::attempt::{Outcome, Step};
@@ -30,6 +31,7 @@ macro_rules! withdrawals {
             repeats_a_withdrawal,
             refuses_a_reused_request,
             withdraws_once_under_contention,
+            writes_an_event_for_each_card,
             audits_withdrawals,
         ] $($with)+ }
     };
@@ -148,6 +150,29 @@ pub async fn withdraws_once_under_contention(bench: RecordBench) {
     assert_eq!((withdrawn.len(), refusals.len()), (1, TWENTY - 1));
     assert_eq!(bench.balances(fan).await, [euros(0)]);
     bench.assert_clean().await;
+}
+
+pub async fn writes_an_event_for_each_card(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    let cards = [bench.topped_up(fan, 500).await, bench.topped_up(fan, 200).await];
+    let before = bench.events().await.len();
+    let request = request(fan);
+    let refunds = made(bench.withdrawals.withdraw(plan(fan, euros(300)), request).await);
+    repeated(bench.withdrawals.withdraw(plan(fan, euros(300)), request).await);
+    refused(bench.withdrawals.withdraw(plan(fan, euros(500)), crate::fixtures::request(fan)).await);
+
+    let withdrawn: Vec<_> = bench.read_events().await[before..]
+        .iter()
+        .map(|event| {
+            let Event::WalletWithdrawn { user, entry } = event else { panic!("{event:?}") };
+            assert_eq!(*user, fan);
+            (entry.amount, entry.payment, entry.refund, entry.request, entry.at)
+        })
+        .collect();
+    let parts = [(200, &cards[1], &refunds[0]), (100, &cards[0], &refunds[1])];
+    let expected = parts
+        .map(|(minor, card, refund)| (euros(-minor), Some(card.id), Some(refund.id), Some(request.id), at_secs(50)));
+    assert_eq!(withdrawn, expected);
 }
 
 pub async fn audits_withdrawals(bench: RecordBench) {

@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{PortError, Unavailable};
+use encore_domain::event::{Event, StaffCause};
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness, ProfileChange};
 use encore_domain::identity::contact::Phone;
 use encore_domain::identity::{Account, PasswordHash, Role, User};
@@ -17,6 +18,7 @@ use crate::audit_log;
 use crate::codec::read_money;
 use crate::database::Database;
 use crate::error::TxError;
+use crate::outbox;
 use crate::password_resets::forget_of;
 use crate::schema::users;
 use crate::sessions::end_all_but;
@@ -87,7 +89,12 @@ pub async fn change_role(
         }
         diesel::update(users::table.find(id.0)).set(users::role.eq(role.name())).execute(conn).await?;
         audit_log::note(conn, act.map(|act| act.changed_role(id, stored.user.role, role))).await?;
-        Ok(Some(end_all_but(conn, id, None, at).await?))
+        let ended = end_all_but(conn, id, None, at).await?;
+        if let Some(cause) = act.map(StaffCause::from) {
+            let (before, after) = (stored.user.role, role);
+            outbox::append(conn, &[Event::UserRoleChanged { user: id, before, after, cause }]).await?;
+        }
+        Ok(Some(ended))
     });
     changing.await
 }
@@ -123,7 +130,9 @@ pub async fn delete(
         Cached(empty).execute(conn).await?;
         forget_of(conn, user).await?;
         Cached(sql(FORGET_DEVICES).bind::<SqlUuid, _>(user.0)).execute(conn).await?;
-        Ok(end_all_but(conn, user, None, at).await?)
+        let ended = end_all_but(conn, user, None, at).await?;
+        outbox::append(conn, &[Event::UserDeleted { user, at }]).await?;
+        Ok(ended)
     });
     deleting.await
 }

@@ -11,6 +11,7 @@ use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
+use encore_domain::event::Event;
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
@@ -24,6 +25,7 @@ use crate::chart_rows::{self, ChartColumns};
 use crate::codec::{comparable_time, read_title};
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
+use crate::outbox;
 use crate::performance_rows::{ConcertRow, PerformanceRow};
 use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
 use crate::requests::{self, Operation, Remembered};
@@ -100,6 +102,8 @@ impl PostgresCatalog {
             }
             insert_performance(conn, performance, queue).await?;
             audit_log::note(conn, act.map(|act| act.added_performance(performance, queue))).await?;
+            let event = act.map(|act| Event::published(performance, queue, act));
+            outbox::append(conn, event.as_slice()).await?;
             Ok(Applied::Now(performance.clone()))
         });
         adding.await
@@ -129,6 +133,9 @@ impl PostgresCatalog {
             if let Some(request) = request {
                 let answer = serde_json::to_value(&row).map_err(|error| corrupt("queue patch answer", &error))?;
                 requests::keep_answer(conn, request, answer).await?;
+            }
+            if let Some(act) = act {
+                outbox::append(conn, &Event::queue_changes(performance, &before, &settings, act)).await?;
             }
             Ok(Applied::Now(settings))
         });

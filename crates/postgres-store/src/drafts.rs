@@ -6,6 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::draft::{Draft, DraftRefusal, DraftState};
 use encore_domain::error::{PortError, RequestError, Unavailable};
+use encore_domain::event::Event;
 use encore_domain::ids::PerformanceId;
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Drafts;
@@ -18,6 +19,7 @@ use crate::catalog::insert_performance;
 use crate::database::Database;
 use crate::draft_rows::DraftRow;
 use crate::error::{TxError, unavailable};
+use crate::outbox;
 use crate::requests::{self, Operation};
 use crate::schema::performance_drafts as drafts;
 
@@ -84,6 +86,7 @@ impl PostgresDrafts {
             insert_performance(conn, &stored.performance, queue.as_ref()).await?;
             set_state(conn, stored.performance.id, DraftState::Published).await?;
             audit_log::note(conn, Some(act.published(&stored.performance, queue.as_ref()))).await?;
+            outbox::append(conn, &[Event::published(&stored.performance, queue.as_ref(), act)]).await?;
             Ok(())
         });
         publishing.await

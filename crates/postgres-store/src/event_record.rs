@@ -2,26 +2,32 @@
 //!
 //! Only this store reads it. What leaves Encore is encoded when it is published.
 
+mod cause;
+mod performances;
+mod queues;
+mod users;
+mod wallet;
+
 use std::str::FromStr;
 
 use diesel::QueryResult;
 use encore_domain::booking::seat_block::{BlockReason, SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::event::Event;
+use encore_domain::event::{Event, QueueChange};
 use encore_domain::payment::Payment;
 use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund};
 use encore_domain::time::Timestamp;
-use encore_domain::wallet::WalletEntry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::codec::{
-    cause_text, method_text, read_cause, read_method, read_money, read_state, read_transfer_kind, state_text,
-    transfer_kind_text,
-};
+use crate::codec::{cause_text, method_text, read_cause, read_method, read_money, read_state, state_text};
 use crate::error::corrupt;
+use crate::event_record::performances::Published;
+use crate::event_record::queues::QueueChanged;
+use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
+use crate::event_record::wallet::Moved;
 
 /// The payload of an event.
 pub fn payload(event: &Event) -> QueryResult<Value> {
@@ -36,8 +42,19 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         }
         Event::SeatsBlocked(block) => write(&BlockRecord::from(block)),
         Event::SeatsUnblocked(unblock) => write(&BlockRecord::from(unblock)),
-        Event::WalletToppedUp { user, entry } => {
-            write(&ToppedUp { user_id: user.to_string(), entry: EntryRecord::from(entry) })
+        Event::WalletToppedUp { user, entry } | Event::WalletWithdrawn { user, entry } => {
+            write(&Moved::of(*user, entry))
+        }
+        Event::UserSignedUp { user, request, at } => write(&SignedUp::of(*user, *request, *at)),
+        Event::UserDeleted { user, at } => write(&Deleted::of(*user, *at)),
+        Event::UserRoleChanged { user, before, after, cause } => {
+            write(&RoleChanged::of(*user, (*before, *after), cause))
+        }
+        Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
+            write(&Published::of(performance, *pre_queue_opens_at, cause))
+        }
+        Event::QueueChanged { performance, settings, cause, change: _ } => {
+            write(&QueueChanged::of(*performance, settings, cause))
         }
     }
 }
@@ -63,9 +80,21 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         "booking.seats_blocked" => parse::<BlockRecord>(payload)?.read_block().map(Event::SeatsBlocked),
         "booking.seats_unblocked" => parse::<BlockRecord>(payload)?.read_unblock().map(Event::SeatsUnblocked),
         "wallet.topped_up" => {
-            let ToppedUp { user_id, entry } = parse(payload)?;
-            Ok(Event::WalletToppedUp { user: id(&user_id)?, entry: entry.read()? })
+            let (user, entry) = parse::<Moved>(payload)?.read()?;
+            Ok(Event::WalletToppedUp { user, entry })
         }
+        "wallet.withdrawn" => {
+            let (user, entry) = parse::<Moved>(payload)?.read()?;
+            Ok(Event::WalletWithdrawn { user, entry })
+        }
+        "user.signed_up" => parse::<SignedUp>(payload)?.read(),
+        "user.deleted" => parse::<Deleted>(payload)?.read(),
+        "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
+        "catalog.performance_published" => parse::<Published>(payload)?.read(),
+        "queue.paused" => parse::<QueueChanged>(payload)?.read(QueueChange::Paused),
+        "queue.resumed" => parse::<QueueChanged>(payload)?.read(QueueChange::Resumed),
+        "queue.drained" => parse::<QueueChanged>(payload)?.read(QueueChange::Drained),
+        "queue.settings_changed" => parse::<QueueChanged>(payload)?.read(QueueChange::Settings),
         unknown => Err(corrupt("kind of event", unknown)),
     }
 }
@@ -115,12 +144,6 @@ struct Confirmed {
 struct Cancelled {
     reservation: ReservationRecord,
     refund: RefundRecord,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ToppedUp {
-    user_id: String,
-    entry: EntryRecord,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -353,54 +376,6 @@ impl BlockRecord {
             performance: id(&self.performance_id)?,
             operator: id(&self.operator_id)?,
             slots: self.slots.into_iter().map(Slot).collect(),
-            at: time(self.at_ms)?,
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct EntryRecord {
-    id: String,
-    transfer_id: String,
-    kind: String,
-    amount_minor: i64,
-    currency: String,
-    balance_after_minor: i64,
-    payment_id: Option<String>,
-    refund_id: Option<String>,
-    /// None in events that were written before entries named their request, too.
-    request_id: Option<String>,
-    at_ms: i64,
-}
-
-impl From<&WalletEntry> for EntryRecord {
-    fn from(it: &WalletEntry) -> Self {
-        Self {
-            id: it.id.to_string(),
-            transfer_id: it.transfer.to_string(),
-            kind: transfer_kind_text(it.kind).to_owned(),
-            amount_minor: it.amount.minor,
-            currency: it.amount.currency.to_string(),
-            balance_after_minor: it.balance_after_minor,
-            payment_id: it.payment.map(|id| id.to_string()),
-            refund_id: it.refund.map(|id| id.to_string()),
-            request_id: it.request.map(|id| id.to_string()),
-            at_ms: it.at.timestamp_millis(),
-        }
-    }
-}
-
-impl EntryRecord {
-    fn read(self) -> QueryResult<WalletEntry> {
-        Ok(WalletEntry {
-            id: id(&self.id)?,
-            transfer: id(&self.transfer_id)?,
-            kind: read_transfer_kind(&self.kind)?,
-            amount: read_money(self.amount_minor, &self.currency)?,
-            balance_after_minor: self.balance_after_minor,
-            payment: optional_id(self.payment_id.as_deref())?,
-            refund: optional_id(self.refund_id.as_deref())?,
-            request: optional_id(self.request_id.as_deref())?,
             at: time(self.at_ms)?,
         })
     }

@@ -1,4 +1,4 @@
-//! A queue as a row. The settings are also stored as the answer of a patch.
+//! A queue as a row. The settings are also stored as the answer of a patch, and in events.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

@@ -3,6 +3,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{PortError, RequestError, Unavailable};
+use encore_domain::event::Event;
 use encore_domain::identity::account_change::{DeleteRefusal, ProfileChange};
 use encore_domain::identity::{Account, Email, PasswordHash, Role, User};
 use encore_domain::ids::{SessionId, UserId};
@@ -13,6 +14,7 @@ use encore_domain::time::Timestamp;
 use crate::account_changes;
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
+use crate::outbox;
 use crate::requests::{self, Operation};
 use crate::schema::users;
 use crate::user_rows::UserRow;
@@ -51,7 +53,12 @@ impl PostgresUsers {
                 .do_nothing()
                 .execute(conn)
                 .await?;
-            if added == 0 { Err(TxError::refused(EmailTaken)) } else { Ok(Applied::Now(account.clone())) }
+            if added == 0 {
+                return Err(TxError::refused(EmailTaken));
+            }
+            let request = request.map(|request| request.id);
+            outbox::append(conn, &[Event::UserSignedUp { user: id, request, at: created_at }]).await?;
+            Ok(Applied::Now(account.clone()))
         });
         creating.await
     }

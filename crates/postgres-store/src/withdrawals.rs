@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::RequestError;
+use encore_domain::event::Event;
 use encore_domain::payment::refund::Refund;
 use encore_domain::payment::withdrawal::{WithdrawRefusal, WithdrawalPart, WithdrawalPlan, refundable_minor};
 use encore_domain::ports::Withdrawals;
 use encore_domain::request::{Applied, RequestKey};
+use encore_domain::wallet::WalletEntry;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ use crate::database::Database;
 use crate::error::{TxError, corrupt};
 use crate::requests::{self, Operation, Remembered};
 use crate::schema::card_payments;
-use crate::{card_rows, ledger, refund_rows, wallet_rows};
+use crate::{card_rows, ledger, outbox, refund_rows, wallet_rows};
 
 /// The most top-ups of a fan that one withdrawal looks at, the newest first.
 const TOP_UPS_MAX: i64 = 200;
@@ -51,11 +53,14 @@ impl PostgresWithdrawals {
             top_ups.reverse();
             let balance = wallet_rows::lock(conn, plan.user, plan.amount.currency).await?;
             let parts = plan.decide(balance, &top_ups).map_err(TxError::refused)?;
+            let mut events = Vec::with_capacity(parts.len());
             for WithdrawalPart { refund, transfer } in &parts {
                 refund_rows::insert(conn, refund).await?;
                 let transfer = transfer.clone().for_request(request.id);
                 let balance_minor = wallet_rows::move_money(conn, &transfer).await?;
                 ledger::record(conn, &[(&transfer, balance_minor)]).await?;
+                let entry = WalletEntry::of(&transfer, balance_minor);
+                events.push(Event::WalletWithdrawn { user: transfer.user, entry });
                 let card = top_ups.iter().find(|card| card.id == refund.payment);
                 if let Some(attempt) = card.and_then(|card| card.attempt()) {
                     card_rows::add_events(conn, attempt.id, attempt.events.len(), &[refund.requested()]).await?;
@@ -65,6 +70,7 @@ impl PostgresWithdrawals {
             let refunds: Vec<Refund> = parts.into_iter().map(|part| part.refund).collect();
             let ids: Vec<String> = refunds.iter().map(|refund| refund.id.to_string()).collect();
             requests::keep_answer(conn, request, json!(ids)).await?;
+            outbox::append(conn, &events).await?;
             Ok(Applied::Now(refunds))
         });
         withdrawing.await

@@ -364,6 +364,11 @@ damage! {
     an_event_of_another_kind_than_its_id: InScope,
         "UPDATE outbox SET kind = 'booking.hold_expired' WHERE event_id = 'booking.hold_placed/{held}'"
         => [OutboxGap "event booking.hold_placed/{held}"];
+    a_duplicate_of_another_kind_and_a_withdrawal_that_was_not_made: OnlyUnscoped,
+        "INSERT INTO outbox (event_id, kind, key, payload, created_at)
+         SELECT kind || '/{new}', kind, '{new}', '{}', '2026-06-01T10:00:00Z'
+         FROM unnest(ARRAY['user.deleted', 'wallet.withdrawn', 'user.deleted']) AS kind"
+        => [OutboxGap "event wallet.withdrawn/{new}", OutboxGap "event user.deleted/{new}"];
     a_top_up_without_its_event: OnlyUnscoped,
         "DELETE FROM outbox WHERE kind = 'wallet.topped_up'" => [OutboxGap "event wallet.topped_up/{top-up}"];
     an_event_without_a_change: OnlyUnscoped,

@@ -25,7 +25,7 @@ impl Bench {
         let (users, wallets) = (PostgresUsers::new(database.clone()), PostgresWallets::new(database.clone()));
         let account = fixtures::account();
         let fan = account.user.id;
-        users.create(account, None).await.expect("a user is created");
+        users.add_all(vec![account]).await.expect("a user is created");
         Self { scratch, outbox: PostgresOutbox::new(database), wallets, fan }
     }
 

@@ -70,7 +70,7 @@ fn start_instance(database: &ScratchDatabase, to: &[(&str, String)]) -> Process 
 async fn sign_up(ports: &Ports) -> UserId {
     let account = fixtures::account();
     let user = account.user.id;
-    ports.users.create(account, None).await.expect("a user");
+    ports.users.add_all(vec![account]).await.expect("a user");
     user
 }
 

@@ -38,7 +38,7 @@ impl Sold {
         ports.catalog.add_performance(sale.clone(), None, None).await.expect("a performance");
         let account = fixtures::account();
         let fan = account.user.id;
-        ports.users.create(account, None).await.expect("a fan");
+        ports.users.add_all(vec![account]).await.expect("a fan");
         let hold = hold_at(fan, &sale, &[0], now);
         ports.reservations.place(hold.clone(), 8, None, request(fan)).await.expect("placed");
         ports.wallets.top_up(top_up(fan, euros(12_000)), request(fan)).await.expect("topped up");

@@ -1,8 +1,15 @@
 use encore_domain::event::{Event, OutboxPlace};
+use encore_domain::queue::QueueSettings;
 use encore_port_tests::fixtures;
+use encore_proto::admin::v1 as admin;
+use encore_proto::events::v1::event::Data;
 use encore_proto::events::v1::event_service_client::EventServiceClient;
-use encore_proto::events::v1::{EventFilter, ListEventsRequest, ListEventsResponse, WatchEventsRequest};
-use encore_tests::fan::{Fan, reason, violated_fields};
+use encore_proto::events::v1::{
+    self as events, EventFilter, ListEventsRequest, ListEventsResponse, WatchEventsRequest,
+};
+use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
+use encore_proto::identity::v1::{Role, SignUpRequest};
+use encore_tests::fan::{Fan, reason, request_id, violated_fields};
 use encore_tests::world::World;
 use tonic::{Code, Status};
 
@@ -84,6 +91,51 @@ async fn a_watcher_goes_on_from_its_cursor() {
         assert_eq!(&frame.event.expect("an event").id, expected);
     }
     assert_ne!(world.ports.outbox.end().await.expect("the store answers"), OutboxPlace::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_users_and_queues_are_events_without_personal_data() {
+    let world = World::durable(1).await;
+    let (operator, performance) = (world.operator().await, world.performance(Some(QueueSettings::default())).await);
+    let signing_up = SignUpRequest {
+        request_id: request_id(),
+        email: "ada@example.com".into(),
+        password: "correct horse".into(),
+        display_name: "Ada Lovelace".into(),
+        ..SignUpRequest::default()
+    };
+    let mut identity = IdentityServiceClient::new(world.channel(0).clone());
+    let user_id =
+        identity.sign_up(signing_up.clone()).await.expect("a new user").into_inner().user.expect("it").user_id;
+    let promote = admin::SetUserRoleRequest { user_id: user_id.clone(), role: Role::Support.into() };
+    operator.admin().set_user_role(operator.request(promote)).await.expect("a role");
+    let performance_id = performance.to_string();
+    let pause = admin::PauseQueueRequest { request_id: request_id(), performance_id: performance_id.clone() };
+    operator.admin().pause_queue(operator.request(pause.clone())).await.expect("paused");
+    world.ports.outbox.close_window().await.expect("the store answers");
+
+    let listed = list(&operator, ListEventsRequest::default()).await.expect("a page").events;
+    let [signed_up, role_changed, paused] = listed.as_slice() else { panic!("{listed:?}") };
+    let keys = [&signed_up.partition_key, &role_changed.partition_key, &paused.partition_key];
+    assert_eq!(keys, [&user_id, &user_id, &performance_id]);
+    assert_eq!(
+        (signed_up.subject.as_str(), &paused.subject),
+        (&*format!("users/{user_id}"), &format!("performances/{performance_id}"))
+    );
+    let Some(Data::UserSignedUp(events::UserSignedUp { request_id, .. })) = &signed_up.data else {
+        panic!("{signed_up:?}")
+    };
+    assert_eq!(request_id, &signing_up.request_id);
+    let Some(Data::UserRoleChanged(changed)) = &role_changed.data else { panic!("{role_changed:?}") };
+    assert_eq!((changed.previous_role(), changed.role()), (Role::Fan, Role::Support));
+    let Some(Data::QueuePaused(events::QueuePaused { settings, act, .. })) = &paused.data else { panic!("{paused:?}") };
+    assert_eq!(settings.as_ref().and_then(|settings| settings.paused), Some(true));
+    let act = act.as_ref().expect("who paused it");
+    assert_eq!((&act.operator_id, &act.request_id), (&operator.user.to_string(), &pause.request_id));
+    assert!(!format!("{listed:?}").contains("ada@") && !format!("{listed:?}").contains("Ada"), "{listed:?}");
+    let of_performance = EventFilter { types: vec![], performance_id };
+    let page = ListEventsRequest { filter: Some(of_performance), ..ListEventsRequest::default() };
+    assert_eq!(&list(&operator, page).await.expect("a page").events, std::slice::from_ref(paused));
 }
 
 #[tokio::test]

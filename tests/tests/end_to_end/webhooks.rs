@@ -124,7 +124,7 @@ async fn instance(ports: Ports) -> (Instance, Ports, Fan) {
     let mut account = fixtures::account();
     account.user.role = Role::Operator;
     let user = account.user.id;
-    ports.users.create(account, None).await.expect("a user");
+    ports.users.add_all(vec![account]).await.expect("a user");
     let access_token = access_token(&ports, Caller { user, role: Role::Operator });
     let operator = Fan { user, access_token, queue_token: String::new(), channel: instance.channel.clone() };
     (instance, ports, operator)

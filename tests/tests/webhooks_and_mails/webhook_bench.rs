@@ -32,7 +32,7 @@ impl Bench {
         let ports = Ports { webhook_sender: Arc::new(HttpWebhookSender::new(Reach::Anywhere)), ..ports };
         let account = fixtures::account();
         let operator = account.user.id;
-        ports.users.create(account, None).await.expect("a user");
+        ports.users.add_all(vec![account]).await.expect("a user");
         Self { clock, ports, operator, _database: database }
     }
 

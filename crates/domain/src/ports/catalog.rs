@@ -15,8 +15,8 @@ use crate::time::Timestamp;
 /// Stores venues, concerts, performances and the settings of their queues. Venues, concerts and performances do not change after
 /// they are added.
 ///
-/// Whoever adds or changes something hands in the act, which has the request and is noted in the audit log; none if the server itself
-/// does it.
+/// Whoever adds or changes something hands in the act, which has the request and is noted in the audit log. Without an act there is
+/// neither an entry nor an event.
 ///
 /// # Contract
 /// - `keeps_a_venue`: it is read back as it was added, with its chart, slots, general admission areas, focal points and drawing
@@ -30,6 +30,7 @@ use crate::time::Timestamp;
 /// - `finds_performances`: [`PerformanceFilter::wants`] says which, in the same order and pages
 /// - `starts_a_page_of_performances_anywhere`: after any start and id, also those that no performance has
 /// - `repeats_an_add`: the same request returns [`Applied::Before`] with the first value and adds nothing
+/// - `writes_an_event_of_a_performance`: one that an act adds, with it and when its pre-queue opens; none of a repeat
 /// - `finds_an_add_by_its_request`: [`Catalog::find_added_venue`] and [`Catalog::find_added_performance`] return what a repeat would;
 ///   `None` if the request added nothing
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for the methods that find
@@ -37,6 +38,8 @@ use crate::time::Timestamp;
 /// - `patches_a_queue`: fields that the patch does not set keep their values; the returned settings are those that are read back
 /// - `repeats_a_queue_patch`: returns the settings as the first call left them, even if they were changed since, and changes
 ///   nothing. [`Catalog::find_patched`] returns the same; `None` if the request changed nothing
+/// - `writes_events_of_a_queue`: one of each [`QueueChange`](crate::event::QueueChange) that an act makes; none of a repeat, a refusal, or
+///   a patch that changes nothing
 /// - `refuses_to_patch_without_a_queue`: [`PatchRefusal::NoQueue`]
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
 /// - `finds_a_queue`: with its settings, lanes and draw; `None` where there is none

@@ -20,7 +20,7 @@ use crate::request::{Applied, RequestKey};
 /// - `lists_open_drafts`: by id, each once, in pages of any size; not those that were published or withdrawn
 /// - `changes_a_draft`: everything but its id; the audit log says what
 /// - `notes_no_change_to_the_same`: a draft that is replaced by itself stays as it is, and the audit log gets no entry
-/// - `publishes_a_draft`: the catalogue has the performance and its queue, with the draw, in the same step
+/// - `publishes_a_draft`: the catalogue has the performance and its queue, with the draw, and the outbox its event, in the same step
 /// - `publishes_only_what_was_looked_at`: [`DraftRefusal::Changed`] otherwise, and the catalogue does not have it
 /// - `withdraws_a_draft`
 /// - `changes_only_open_drafts`: [`DraftRefusal::Ended`] for those that were published or withdrawn, and [`DraftRefusal::Unknown`]

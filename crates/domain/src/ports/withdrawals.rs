@@ -7,7 +7,7 @@ use crate::payment::refund::Refund;
 use crate::payment::withdrawal::{WithdrawRefusal, WithdrawalPlan};
 use crate::request::{Applied, RequestKey};
 
-/// Gives balances of wallets back to cards. The debit, the refunds and their request are one transaction.
+/// Gives balances of wallets back to cards. The debit, the refunds, their request and their events are one transaction.
 ///
 /// # Contract
 /// - `withdraws_to_the_card`: the balance falls by the amount; the refund of the top-up is due; one that fails comes back to the wallet
@@ -17,6 +17,8 @@ use crate::request::{Applied, RequestKey};
 ///   [`Withdrawals::find_withdrawn`]
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`]
 /// - `withdraws_once_under_contention`: of twenty requests at once for the whole balance, one succeeds
+/// - `writes_an_event_for_each_card`: a [`WalletWithdrawn`](crate::event::Event::WalletWithdrawn) with the request; none for a repeat or
+///   a refusal
 /// - `audits_withdrawals`: the audit has no finding after any of this
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]

@@ -30,7 +30,13 @@ pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
         | Event::HoldExpired(_)
         | Event::SeatsBlocked(_)
         | Event::SeatsUnblocked(_)
-        | Event::WalletToppedUp { .. } => return None,
+        | Event::WalletToppedUp { .. }
+        | Event::WalletWithdrawn { .. }
+        | Event::UserSignedUp { .. }
+        | Event::UserDeleted { .. }
+        | Event::UserRoleChanged { .. }
+        | Event::PerformancePublished { .. }
+        | Event::QueueChanged { .. } => return None,
     };
     Some(Mail { to, subject, text: lines.join("\r\n") + "\r\n" })
 }

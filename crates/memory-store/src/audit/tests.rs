@@ -3,6 +3,7 @@
 use encore_domain::audit::{Finding, Promise};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::event::Event;
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
 use encore_domain::payment::{Paid, Payment, PaymentPlan};
 use encore_domain::ports::{Audit, Payments, Reservations, Wallets};
@@ -256,6 +257,18 @@ async fn events_that_are_missing_wrong_or_out_of_order() {
         },
     )
     .await;
+}
+
+#[tokio::test]
+async fn an_event_of_another_kind_that_is_written_twice() {
+    let fixture = fixture().await;
+    let [once, twice] = [id(), id()].map(|user| Event::UserDeleted { user, at: start() });
+    for event in [&once, &twice, &twice] {
+        fixture.records.lock().outbox.write(event);
+    }
+    let found = fixture.findings(None).await;
+    let found: Vec<_> = found.iter().map(|finding| (finding.promise, finding.subject.clone())).collect();
+    assert_eq!(found, [(Promise::OutboxGap, format!("event {}", twice.id()))]);
 }
 
 #[tokio::test]

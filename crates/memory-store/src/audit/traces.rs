@@ -8,7 +8,7 @@ use encore_domain::payment::Payment;
 use encore_domain::payment::attempt::Step;
 use encore_domain::payment::refund::{CancelledBy, RefundCause};
 use encore_domain::time::Timestamp;
-use encore_domain::wallet::TransferKind;
+use encore_domain::wallet::{TransferKind, WalletEntry};
 use uuid::Uuid;
 
 use crate::audit::Sweep;
@@ -25,8 +25,9 @@ const SEATS_CANCELLED: &str = "booking.seats_cancelled";
 const BLOCKED: &str = "booking.seats_blocked";
 const UNBLOCKED: &str = "booking.seats_unblocked";
 const TOPPED_UP: &str = "wallet.topped_up";
-/// The kinds of the other events.
-const OTHERS: [&str; 5] = [CANCELLED, SEATS_CANCELLED, BLOCKED, UNBLOCKED, TOPPED_UP];
+const WITHDRAWN: &str = "wallet.withdrawn";
+/// The kinds of the other events that are matched with their changes.
+const OTHERS: [&str; 6] = [CANCELLED, SEATS_CANCELLED, BLOCKED, UNBLOCKED, TOPPED_UP, WITHDRAWN];
 /// The kinds of the events whose id has that of a reservation.
 const OF_RESERVATIONS: [&str; 5] = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED];
 
@@ -123,6 +124,12 @@ fn is_credit(kind: TransferKind) -> bool {
     matches!(kind, TransferKind::TopUp | TransferKind::OperatorCredit)
 }
 
+/// Whether a fan withdrew the money to a card.
+fn is_withdrawal(audit: &Sweep, entry: &WalletEntry) -> bool {
+    let refund = entry.refund.and_then(|refund| audit.records.payments.refunds.get(&refund));
+    entry.kind == TransferKind::CardRefund && refund.is_some_and(|refund| refund.cause == RefundCause::Withdrawn)
+}
+
 /// The events that the outbox must have, unless it has forgotten them: their ids, with their keys and when the changes were made. A change
 /// of a hold counts as old as the hold.
 fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
@@ -161,6 +168,9 @@ fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
         for entry in entries.values().filter(|entry| is_credit(entry.kind)) {
             expected.insert(format!("{TOPPED_UP}/{}", entry.transfer), (user.0, entry.at));
         }
+        for entry in entries.values().filter(|entry| is_withdrawal(audit, entry)) {
+            expected.insert(format!("{WITHDRAWN}/{}", entry.transfer), (user.0, entry.at));
+        }
     }
     expected
 }
@@ -173,8 +183,8 @@ fn check_events(audit: &mut Sweep) {
     for OutboxRecord { place, id, kind, key, .. } in &audit.records.outbox.records {
         let sequence = place.sequence;
         let of_reservation = OF_RESERVATIONS.contains(&kind.as_str());
-        let known = of_reservation || OTHERS.contains(&kind.as_str());
-        if !known || audit.scope.is_some_and(|scope| scope.0 != *key) {
+        let is_matched = of_reservation || OTHERS.contains(&kind.as_str());
+        if audit.scope.is_some_and(|scope| scope.0 != *key) {
             continue;
         }
         audit.examine(Promise::OutboxGap, 1);
@@ -185,7 +195,7 @@ fn check_events(audit: &mut Sweep) {
         *count += 1;
         if *count > 1 {
             audit.find(Promise::OutboxGap, subject, format!("in the outbox {count} times"));
-        } else if expected.remove(id).is_none_or(|(of, _)| of != *key) || kind_of_id != kind {
+        } else if is_matched && expected.remove(id).is_none_or(|(of, _)| of != *key) || kind_of_id != kind {
             let detail = format!("sequence {sequence} of kind {kind} under key {key} matches no change");
             audit.find(Promise::OutboxGap, subject, detail);
         }

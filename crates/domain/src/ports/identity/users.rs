@@ -34,6 +34,8 @@ pub struct EmailTaken;
 /// - `deletes_nobody_with_open_business`: [`DeleteRefusal::Open`] while a hold is live, a paid show has not begun or a payment by card is
 ///   under way, and with a balance unless it is given up; nothing changes
 /// - `deletes_only_the_account_that_was_checked`: [`DeleteRefusal::Changed`] otherwise, and nothing changes
+/// - `writes_an_event_of_each_user`: that the user signed up, got another role by an act, and was deleted, in the transaction of the
+///   change; none of a repeat, a refusal, or of many who are added at once
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Users: Send + Sync {
@@ -44,7 +46,8 @@ pub trait Users: Send + Sync {
         request: Option<RequestKey>,
     ) -> Result<Applied<Account>, RequestError<EmailTaken>>;
 
-    /// Adds many users in one step, for rehearsals. Returns how many were added; those whose address is taken are left out.
+    /// Adds many users in one step, for rehearsals. Returns how many were added; those whose address is taken are left out. They have no
+    /// event.
     async fn add_all(&self, accounts: Vec<Account>) -> Result<u64, Unavailable>;
 
     /// Changes what a user says about the person.
@@ -59,7 +62,7 @@ pub trait Users: Send + Sync {
         at: Timestamp,
     ) -> Result<Vec<SessionId>, PortError<AccountChanged>>;
 
-    /// Gives a user a role, and ends the sessions, whose access tokens say another.
+    /// Gives a user a role, and ends the sessions, whose access tokens say another. The event names the act; without one there is none.
     async fn change_role(
         &self,
         id: UserId,

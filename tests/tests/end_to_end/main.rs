@@ -17,7 +17,6 @@ mod browse;
 mod cancellation;
 mod cards;
 mod contention;
-mod disputes;
 mod drafts;
 mod draw;
 mod events;

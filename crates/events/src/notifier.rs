@@ -91,7 +91,7 @@ struct Wave<'r> {
     accepted: u64,
     failed: u64,
     /// The first event that was not told and is not left either.
-    untold: Option<OutboxPlace>,
+    pending: Option<OutboxPlace>,
     outage: Option<Unavailable>,
 }
 
@@ -223,9 +223,9 @@ impl Inner {
                 let last = wave.last().map(|record| record.place);
                 let wave = self.send(state, wave).await;
                 failed += wave.failed;
-                state.read = wave.untold.map(OutboxPlace::before).or(last).unwrap_or(state.read);
+                state.read = wave.pending.map(OutboxPlace::before).or(last).unwrap_or(state.read);
                 // If none is accepted, the server may be away, and further mails would fail, too.
-                let pauses = wave.is_refused() || wave.untold.is_some();
+                let pauses = wave.is_refused() || wave.pending.is_some();
                 self.finish(wave).await?;
                 if pauses {
                     state.read_at = Some(self.clock.now() + BACK_OFF);
@@ -332,7 +332,7 @@ impl Wave<'_> {
     }
 
     fn leave(&mut self, place: OutboxPlace) {
-        self.untold = Some(self.untold.map_or(place, |untold| untold.min(place)));
+        self.pending = Some(self.pending.map_or(place, |pending| pending.min(place)));
     }
 }
 

@@ -174,30 +174,6 @@ async fn all_old_notes_are_deleted_at_once() {
 }
 
 #[tokio::test]
-async fn a_mailbox_that_accepts_nothing_stops_no_mail_behind_it() {
-    for bench in Bench::both().await {
-        let [(one, refusing), (two, accepting)] = [bench.fan().await, bench.fan().await];
-        let notifier = bench.notifier();
-        step(&notifier).await.expect("it begins");
-        bench.refuse(&refusing, Some(Refusal::ForNow));
-        bench.buy(one, 0).await;
-        bench.top_up(one, 120).await;
-        bench.buy(two, 1).await;
-        step(&notifier).await.expect_err("a mail is left");
-        assert_eq!(bench.told(), std::slice::from_ref(&accepting), "though more than a page is between them");
-
-        // What is left is found by the instance that takes over.
-        bench.refuse(&refusing, None);
-        bench.clock.advance(Duration::from_secs(30));
-        step(&bench.notifier()).await.expect("all are accepted");
-        assert_eq!(bench.told(), sorted([&refusing, &accepting]));
-        bench.clock.advance(Duration::from_secs(30));
-        step(&notifier).await.expect("it takes over again");
-        assert_eq!(bench.told(), sorted([&refusing, &accepting]), "each is told once");
-    }
-}
-
-#[tokio::test]
 async fn more_mailboxes_that_accept_nothing_than_can_be_left_stop_no_mail_for_ever() {
     let bench = Bench::embedded().await;
     let notifier = bench.notifier();

@@ -19,10 +19,10 @@ use super::turn::Turns;
 const LEASE: Duration = Duration::from_secs(10);
 /// The lease is renewed when less than this is left of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(7);
-/// How long an instance that has no endpoint waits before it looks for one again, at most.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// How much earlier it may look. The part is random, so that instances do not look together.
-const LOOK_EARLIER_BY: Duration = Duration::from_secs(1);
+/// How long an instance that has no endpoint waits at least before it looks for one again.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How much longer it may wait. The part is random, so that instances do not look together.
+const LOOK_LATER_BY: Duration = Duration::from_secs(1);
 /// The most old deliveries that are deleted at once.
 const FORGOTTEN_AT_ONCE: u32 = 5_000;
 
@@ -126,7 +126,7 @@ impl WebhookDeliverer {
 impl Inner {
     fn pause(&self) -> Duration {
         let random = u32::try_from(self.ids.next().as_u128() % 1_000).unwrap_or_default();
-        LOOK_EVERY - LOOK_EARLIER_BY * random / 1_000
+        LOOK_EVERY + LOOK_LATER_BY * random / 1_000
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Turns {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     holder: Uuid,
-    store_turns: Semaphore,
+    store_permits: Semaphore,
 }
 
 /// An event that is to be sent.
@@ -135,7 +135,7 @@ impl Turns {
             clock,
             ids,
             holder,
-            store_turns: Semaphore::new(STORE_TURNS),
+            store_permits: Semaphore::new(STORE_TURNS),
         }
     }
 
@@ -194,7 +194,7 @@ impl Turns {
 
     /// The deliveries that are due, with their events.
     async fn due(&self, endpoint: EndpointId, limit: u32) -> Result<Vec<Item>, Unavailable> {
-        let _turn = self.store_turns.acquire().await;
+        let _turn = self.store_permits.acquire().await;
         let due = self.deliveries.due(endpoint, self.clock.now(), limit).await?;
         let places: Vec<OutboxPlace> = due.iter().map(|before| before.event.place).collect();
         let kept = if places.is_empty() { vec![] } else { self.outbox.find(&places).await? };
@@ -224,7 +224,7 @@ impl Turns {
     }
 
     async fn page_after(&self, place: OutboxPlace) -> Result<Arc<OutboxPage>, Unavailable> {
-        let _turn = self.store_turns.acquire().await;
+        let _turn = self.store_permits.acquire().await;
         self.pages.after(place).await
     }
 
@@ -340,7 +340,7 @@ impl Turns {
             disabled: why.map(|why| Disabled { at: now, why }),
         };
         let recorded = {
-            let _turn = self.store_turns.acquire().await;
+            let _turn = self.store_permits.acquire().await;
             self.deliveries.record(self.holder, held.endpoint.id, &progress).await?
         };
         tell(held, &progress, recorded);

@@ -1,5 +1,4 @@
 //! Calls that end a draft and are overtaken by another: between the look at the draft and the change, the other call ends it.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

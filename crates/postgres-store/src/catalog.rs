@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::expression::{SqlLiteral, UncheckedBind};
+use diesel::helper_types::AsExprOf;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -321,7 +322,7 @@ impl Catalog for PostgresCatalog {
 }
 
 /// The concerts that have a word with each of these beginnings. Their index is by the words as they are, without a dictionary.
-fn finds(search: &Search) -> SqlLiteral<Bool, UncheckedBind<SqlLiteral<Bool>, String, Text>> {
+fn finds(search: &Search) -> SqlLiteral<Bool, UncheckedBind<SqlLiteral<Bool>, AsExprOf<String, Text>>> {
     // Words are of letters and digits alone, so nothing is to be escaped.
     let beginnings = search.beginnings().iter().map(|word| format!("'{word}':*")).collect::<Vec<_>>().join(" & ");
     sql("array_to_tsvector(concerts.search_words) @@ ").bind::<Text, _>(beginnings).sql("::tsquery")

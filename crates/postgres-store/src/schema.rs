@@ -435,6 +435,7 @@ diesel::joinable!(claims -> reservations (reservation_id));
 diesel::joinable!(claims -> seat_blocks (block_id));
 diesel::joinable!(ledger_entries -> transfers (transfer_id));
 diesel::joinable!(queues -> performances (performance_id));
+diesel::allow_tables_to_appear_in_same_query!(concerts, performances);
 diesel::allow_tables_to_appear_in_same_query!(claims, reservations);
 diesel::allow_tables_to_appear_in_same_query!(claims, seat_blocks);
 diesel::allow_tables_to_appear_in_same_query!(ledger_entries, transfers);

@@ -179,11 +179,9 @@ mod tests {
 
     use encore_domain::booking::best_available::{SeatOrder, Stretch};
     use encore_domain::ports::MockSeatLocks;
-    use uuid::Uuid;
+    use encore_port_tests::fixtures::id;
 
     use super::*;
-
-    const PERFORMANCE: PerformanceId = PerformanceId(Uuid::from_u128(1));
 
     /// A search for neighbours in a row of four, the first seat of which is the best.
     fn search(count: usize) -> SeatSearch {
@@ -205,7 +203,7 @@ mod tests {
     }
 
     async fn chooser(locks: &Arc<dyn SeatLocks>) -> Arc<Chooser> {
-        Choosers::new(Arc::clone(locks)).of(PERFORMANCE).await
+        Choosers::new(Arc::clone(locks)).of(id()).await
     }
 
     async fn proposal(chooser: &Arc<Chooser>, count: usize, called: Instant) -> Proposal {

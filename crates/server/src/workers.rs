@@ -253,16 +253,10 @@ impl Workers {
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
-        let relay = relay.map(|relay| match &notifier {
-            // The notifier reads an event for as long as fans may be told of it.
-            Some(_) => relay.keeping_at_least(Notifier::TOLD_WITHIN),
-            None => relay,
-        });
+        let relay = relay.map(|relay| keeping_for(notifier.as_ref(), relay));
         loops.relay(outbox, relay.clone());
         loops.deliver(webhooks.clone());
-        if let Some(notifier) = notifier.clone() {
-            loops.notify(notifier);
-        }
+        loops.notify(notifier.clone());
         if let Some(reconciler) = reconciler {
             loops.sweep("reconciliation", Reconciler::COMPARE_EVERY, reconciler, |reconciler| async move {
                 reconciler.compare().await
@@ -277,6 +271,14 @@ impl Workers {
         if let Some(relay) = relay {
             report("event relay", relay.release().await);
         }
+    }
+}
+
+/// The relay, which keeps events for as long as fans may be told of them.
+fn keeping_for(notifier: Option<&Notifier>, relay: Relay) -> Relay {
+    match notifier {
+        Some(_) => relay.keeping_at_least(Notifier::TOLD_WITHIN),
+        None => relay,
     }
 }
 
@@ -323,7 +325,8 @@ impl Loops {
     }
 
     /// Tells fans of events.
-    fn notify(&mut self, notifier: Notifier) {
+    fn notify(&mut self, notifier: Option<Notifier>) {
+        let Some(notifier) = notifier else { return };
         let stop = self.stop.clone();
         self.sweep("notifications", Notifier::POLL_EVERY, notifier.clone(), move |notifier| {
             let stop = stop.clone();

@@ -100,8 +100,8 @@ impl House<'_> {
         self.made.last_mut().expect("a change").reason = reason;
     }
 
-    fn at(&self, hours: i64) -> Option<prost_types::Timestamp> {
-        Some(prost_types::Timestamp { seconds: self.world.now().timestamp() + hours * 3_600, nanos: 0 })
+    fn at(&self, hours: i64) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds: self.world.now().timestamp() + hours * 3_600, nanos: 0 }
     }
 
     /// Imports and revises a venue, creates a concert, and returns a draft of a performance of both.
@@ -130,9 +130,9 @@ impl House<'_> {
         pb::DraftTerms {
             concert_id: concert,
             venue_id: venue,
-            starts_at: self.at(48),
-            on_sale_opens_at: self.at(2),
-            on_sale_closes_at: self.at(24),
+            starts_at: Some(self.at(48)),
+            on_sale_opens_at: Some(self.at(2)),
+            on_sale_closes_at: Some(self.at(24)),
             prices: vec![GradePrice { grade: "Seats".into(), price: Some(euros(1_500)) }],
             ..Default::default()
         }
@@ -150,7 +150,7 @@ impl House<'_> {
             on_sale_closes_at: terms.on_sale_closes_at,
             prices: terms.prices.clone(),
             queue: Some(pb::QueueSettings { max_active: Some(9), ..Default::default() }),
-            pre_queue_opens_at: self.at(1),
+            pre_queue_opens_at: Some(self.at(1)),
             ..Default::default()
         };
         let created = admin.create_performance(operator.request(message)).await.expect("created").into_inner();

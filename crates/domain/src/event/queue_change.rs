@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_change_is_found_by_itself_and_with_others() {
-        let settings = |paused, draining, batch| QueueSettings { paused, draining, batch, ..QueueSettings::default() };
+        let settings = |paused, draining, batch| QueueSettings { batch, paused, draining, ..QueueSettings::default() };
         let open = settings(false, false, 1);
         let cases = [
             (open.clone(), vec![]),

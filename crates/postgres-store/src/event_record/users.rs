@@ -5,7 +5,7 @@ use encore_domain::ids::{RequestId, UserId};
 use encore_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{read_role, role_text};
+use crate::codec::read_role;
 use crate::event_record::cause::CauseRecord;
 use crate::event_record::{id, optional_id, time};
 
@@ -57,7 +57,7 @@ pub struct RoleChanged {
 
 impl RoleChanged {
     pub fn of(user: UserId, (before, after): (Role, Role), cause: &StaffCause) -> Self {
-        let [before, after] = [before, after].map(|role| role_text(role).to_owned());
+        let [before, after] = [before, after].map(|role| role.name().to_owned());
         Self { user_id: user.to_string(), before, after, cause: cause.into() }
     }
 

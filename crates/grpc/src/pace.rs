@@ -137,7 +137,7 @@ struct Users {
 impl Pace {
     fn new(calls_per_second: u32) -> Self {
         let limit = RateLimit {
-            burst: calls_per_second.saturating_mul(BURST_SECONDS),
+            burst: calls_per_second.max(1).saturating_mul(BURST_SECONDS),
             ..RateLimit::per(calls_per_second, Duration::from_secs(1))
         };
         let users = Users { empty_at: HashMap::new(), forget_at: FORGET_FROM };

@@ -27,7 +27,7 @@ macro_rules! agree {
 }
 
 agree!(
-    "identity/" users, "identity/" sessions, "identity/" password_resets, catalog, drafts, wallets, audit, audit_log, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
+    "identity/" users, "identity/" sessions, "identity/" password_resets, drafts, wallets, audit, audit_log, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
     "queue/" draws, outbox, relay_cursor, notifications, event_publisher, wallet_credits, withdrawals, settlements, sales_switches, reconciliations, request_records, rate_limits,
     "webhooks/" webhook_endpoints, "webhooks/" webhook_deliveries
 );
@@ -49,6 +49,7 @@ macro_rules! agree_in_folders {
 }
 
 agree_in_folders! {
+    catalog: [keeping, finding, queues, events]
     "queue/" queue_store: [joining, repeating, admitting, needs, pace, tokens, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering, token_ends, together]
     "booking/" reservations: [placing, repeating, giving_back, extending, leaving, expiring, events]

@@ -30,7 +30,7 @@ async fn connect(scratch: &ScratchDatabase) -> Database {
 async fn sign_up(database: &Database) -> UserId {
     let account = fixtures::account();
     let user = account.user.id;
-    PostgresUsers::new(database.clone()).create(account, None).await.expect("a user is created");
+    PostgresUsers::new(database.clone()).add_all(vec![account]).await.expect("a user is created");
     user
 }
 

@@ -332,7 +332,7 @@ async fn the_requests_of_a_fan_take_a_bounded_number_of_bytes() {
 #[tokio::test]
 async fn an_instance_with_a_wrong_clock_limits_nobody_for_longer() {
     let limits = RedisRateLimits::new(fresh_redis().await);
-    let (key, limit) = (LimitKey::new("log_in", "somebody"), RateLimit::per(2, Duration::from_secs(20)));
+    let (key, limit) = (LimitKey::new("log_in", "somebody"), RateLimit::per(3, Duration::from_secs(30)));
     let (now, a_day_ahead) = (at(0), at(24 * 60 * 60 * 1_000));
     limits.take(&key, limit, a_day_ahead).await.expect("within the burst");
     limits.take(&key, limit, now).await.expect("within the burst");

@@ -25,26 +25,26 @@ use crate::time::Timestamp;
 ///   from year 1 to year 9999
 /// - `finds_nothing`: an unknown id is `None`, and left out of [`Catalog::performances_by_id`]
 /// - `pages_concerts`: in the order of their ids, each once, in pages of any size
-/// - `finds_concerts_by_words`: [`Search::finds`] says which, in the same order and pages
 /// - `pages_performances`: those of one concert, by start and then by id, each once, in pages of any size
-/// - `finds_performances`: [`PerformanceFilter::wants`] says which, in the same order and pages
 /// - `starts_a_page_of_performances_anywhere`: after any start and id, also those that no performance has
 /// - `repeats_an_add`: the same request returns [`Applied::Before`] with the first value and adds nothing
-/// - `writes_an_event_of_a_performance`: one that an act adds, with it and when its pre-queue opens; none of a repeat
 /// - `finds_an_add_by_its_request`: [`Catalog::find_added_venue`] and [`Catalog::find_added_performance`] return what a repeat would;
 ///   `None` if the request added nothing
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for the methods that find
 ///   by request too
+/// - `finds_concerts_by_words`: [`Search::finds`] says which, in the same order and pages
+/// - `finds_performances`: [`PerformanceFilter::wants`] says which, in the same order and pages
 /// - `patches_a_queue`: fields that the patch does not set keep their values; the returned settings are those that are read back
 /// - `repeats_a_queue_patch`: returns the settings as the first call left them, even if they were changed since, and changes
 ///   nothing. [`Catalog::find_patched`] returns the same; `None` if the request changed nothing
-/// - `writes_events_of_a_queue`: one of each [`QueueChange`](crate::event::QueueChange) that an act makes; none of a repeat, a refusal, or
-///   a patch that changes nothing
 /// - `refuses_to_patch_without_a_queue`: [`PatchRefusal::NoQueue`]
 /// - `refuses_to_move_lanes`: [`PatchRefusal::LanesMoved`], and nothing changes
 /// - `finds_a_queue`: with its settings, lanes and draw; `None` where there is none
 /// - `lists_what_is_on_sale`: the performances whose sale is open at `now`, with their queues
 /// - `lists_queues_with_an_open_pre_queue`: and those whose sale opens later, from when their pre-queue opens
+/// - `writes_an_event_of_a_performance`: one that an act adds, with it and when its pre-queue opens; none of a repeat
+/// - `writes_events_of_a_queue`: one of each [`QueueChange`](crate::event::QueueChange) that an act makes; none of a repeat, a refusal, or
+///   a patch that changes nothing
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {

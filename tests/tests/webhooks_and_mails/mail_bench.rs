@@ -87,7 +87,7 @@ impl Bench {
     pub(crate) async fn fan(&self) -> (UserId, String) {
         let account = fixtures::account();
         let (fan, email) = (account.user.id, account.user.email.as_str().to_owned());
-        self.ports.users.create(account, None).await.expect("a user");
+        self.ports.users.add_all(vec![account]).await.expect("a user");
         (fan, email)
     }
 

@@ -39,6 +39,9 @@ pub(crate) struct Connection<C> {
     unfinished_since: Option<Instant>,
     /// Since when nothing can be written, because the client does not read.
     blocked_since: Option<Instant>,
+    /// Since when what was written has not all been sent. TLS takes what is written into a buffer of its own, so that only a flush
+    /// shows that its client does not read.
+    unflushed_since: Option<Instant>,
     written: u64,
     closed: Option<&'static str>,
     _place: ConnectionPermit,
@@ -64,6 +67,7 @@ impl<C> Connection<C> {
             evicted,
             unfinished_since: None,
             blocked_since: None,
+            unflushed_since: None,
             written: 0,
             closed: None,
             _place: place,
@@ -102,7 +106,10 @@ impl<C> Connection<C> {
             Some("the handshake did not come")
         } else if lasts(self.unfinished_since, frame_timeout) {
             Some("the rest of a frame or of a head did not come")
-        } else if lasts(self.blocked_since, stall_timeout) || self.usage.is_stalled(stall_timeout) {
+        } else if lasts(self.blocked_since, stall_timeout)
+            || lasts(self.unflushed_since, stall_timeout)
+            || self.usage.is_stalled(stall_timeout)
+        {
             Some("its client reads no replies")
         } else if self.usage.is_for_health() && lasts(opened, HEALTH_LIFETIME) {
             Some("it is beyond the cap of connections")
@@ -137,20 +144,21 @@ impl<C> Connection<C> {
         match written {
             Poll::Pending => _ = self.blocked_since.get_or_insert_with(Instant::now),
             Poll::Ready(Ok(bytes)) => {
-                self.blocked_since = None;
+                if self.blocked_since.take().is_some() {
+                    // There is room again, so something was read.
+                    self.unflushed_since = None;
+                }
                 self.written += *bytes as u64;
             }
             Poll::Ready(Err(_)) => {}
         }
     }
 
-    /// Follows a flush. TLS takes what is written into a buffer of its own, so that only the flush shows that its client does not
-    /// read.
     fn note_flushed(&mut self, flushed: &Poll<io::Result<()>>) {
         if flushed.is_pending() {
-            self.blocked_since.get_or_insert_with(Instant::now);
+            self.unflushed_since.get_or_insert_with(Instant::now);
         } else {
-            self.blocked_since = None;
+            self.unflushed_since = None;
         }
     }
 }

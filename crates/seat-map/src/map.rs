@@ -26,6 +26,9 @@ use crate::sold::SoldPerformances;
 use crate::stream::{SeatStream, SeatWatch};
 use crate::turns::Turn;
 
+/// How often seats that were chosen may be taken by others before the locks choose.
+const PROPOSALS_MAX: usize = 8;
+
 /// Seats or units that were chosen and locked. The caller claims them before this is dropped: only so many calls of a performance are
 /// between lock and claim at once, so that locks do not run ahead of claims when everybody comes at once.
 pub struct Chosen {
@@ -33,9 +36,6 @@ pub struct Chosen {
     pub slots: Vec<Slot>,
     _turn: Turn,
 }
-
-/// How often seats that were chosen may be taken by others before the locks choose.
-const PROPOSALS_MAX: usize = 8;
 
 /// What a [`SeatMap`] is made of.
 pub struct SeatMapParts {

@@ -14,6 +14,7 @@ use encore_domain::ports::SeatLocks;
 use moka::future::Cache;
 use tokio::time::Instant;
 
+use crate::failed_searches::FailedSearches;
 use crate::mutex::lock;
 use crate::turns::Turns;
 
@@ -49,6 +50,7 @@ struct View {
     statuses: Vec<Option<SeatStatus>>,
     /// What is being locked. A read may not show it yet.
     proposed: HashSet<Slot>,
+    failed: FailedSearches,
 }
 
 /// What a chooser finds.
@@ -128,12 +130,13 @@ impl Chooser {
 impl View {
     fn show(&mut self, begun: Instant, SeatState { version, statuses }: SeatState) {
         (self.begun, self.version, self.statuses) = (Some(begun), version, statuses);
+        self.failed.clear();
         let proposed: Vec<Slot> = self.proposed.iter().copied().collect();
         self.set(&proposed, SeatStatus::Held);
     }
 
     fn propose(&mut self, search: &SeatSearch) -> Option<Vec<Slot>> {
-        let slots = search.choose(&self.statuses)?;
+        let slots = self.failed.unless_known(search, || search.choose(&self.statuses))?;
         self.set(&slots, SeatStatus::Held);
         self.proposed.extend(&slots);
         Some(slots)
@@ -169,12 +172,14 @@ impl Drop for Proposal {
         }
         if !self.is_kept {
             view.set(&self.slots, SeatStatus::Free);
+            view.failed.clear();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use encore_domain::booking::best_available::{SeatOrder, Stretch};
@@ -185,9 +190,11 @@ mod tests {
 
     /// A search for neighbours in a row of four, the first seat of which is the best.
     fn search(count: usize) -> SeatSearch {
+        // One order, as searches of one kind share it: what found nothing is known by it.
+        static ORDER: OnceLock<Arc<SeatOrder>> = OnceLock::new();
         let row = Stretch { first: Slot(0), last: Slot(3), nearest: 1 };
-        let order = SeatOrder { sections: vec![vec![row]], distances: vec![1, 2, 3, 4], accessible: vec![false; 4] };
-        SeatSearch { order: Arc::new(order), count, allow_split: false }
+        let order = || SeatOrder { sections: vec![vec![row]], distances: vec![1, 2, 3, 4], accessible: vec![false; 4] };
+        SeatSearch { order: Arc::clone(ORDER.get_or_init(|| Arc::new(order()))), count, allow_split: false }
     }
 
     /// Locks of a row of four free seats, and how often they were read.
@@ -250,10 +257,27 @@ mod tests {
         let again = proposal(&chooser, 2, called).await;
         assert_eq!(again.keep(), [Slot(0), Slot(1)]);
         let others = proposal(&chooser, 2, called).await;
+        assert!(finds_none(&chooser, called).await);
         drop(others);
+        assert!(!finds_none(&chooser, called).await, "a search is made again once seats are free");
         chooser.note_taken(&[Slot(2)]);
         assert!(finds_none(&chooser, called).await);
         assert_eq!(proposal(&chooser, 1, called).await.slots(), [Slot(3)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_read_may_find_what_an_earlier_one_did_not() {
+        let mut locks = MockSeatLocks::new();
+        let mut statuses = [SeatStatus::Free, SeatStatus::Sold];
+        locks.expect_snapshot().returning(move |_| {
+            statuses.reverse();
+            Ok(Some(SeatState { statuses: vec![Some(statuses[0]); 4], version: 7 }))
+        });
+        let locks: Arc<dyn SeatLocks> = Arc::new(locks);
+        let chooser = chooser(&locks).await;
+        assert!(finds_none(&chooser, Instant::now()).await);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(proposal(&chooser, 2, Instant::now()).await.slots(), [Slot(0), Slot(1)]);
     }
 
     #[tokio::test(start_paused = true)]

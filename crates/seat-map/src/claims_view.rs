@@ -13,6 +13,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::contexts::PerformanceContext;
+use crate::failed_searches::FailedSearches;
+use crate::mutex::lock;
 use crate::reader::SeatReader;
 
 /// How long a view in which nothing fits is reused: a performance that is sold out costs a read of its claims this often, however
@@ -35,12 +37,15 @@ pub(crate) struct ClaimsViews {
 struct View {
     begun: Instant,
     seats: Arc<SeatState>,
+    failed: Arc<std::sync::Mutex<FailedSearches>>,
 }
 
 impl View {
     fn fits(&self, search: &Search) -> bool {
         match search {
-            Search::Seats(seats) => seats.choose(&self.seats.statuses).is_some(),
+            Search::Seats(seats) => {
+                lock(&self.failed).unless_known(seats, || seats.choose(&self.seats.statuses)).is_some()
+            }
             Search::Units(units) => units.choose(&self.seats.statuses).is_ok(),
         }
     }
@@ -55,8 +60,9 @@ impl ClaimsViews {
     pub(crate) async fn fits(&self, context: &PerformanceContext, search: &Search) -> Result<bool, Unavailable> {
         let called = Instant::now();
         let view = self.view(context, called.checked_sub(REUSED_FOR)).await?;
-        if view.begun >= called || !view.fits(search) {
-            return Ok(view.fits(search));
+        let fits = view.fits(search);
+        if view.begun >= called || !fits {
+            return Ok(fits);
         }
         Ok(self.view(context, Some(called)).await?.fits(search))
     }
@@ -70,6 +76,6 @@ impl ClaimsViews {
         }
         let begun = Instant::now();
         let seats = Arc::new(self.reader.claimed(context).await?);
-        Ok(known.insert(View { begun, seats }).clone())
+        Ok(known.insert(View { begun, seats, failed: Arc::default() }).clone())
     }
 }

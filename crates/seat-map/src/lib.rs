@@ -5,6 +5,7 @@ mod chooser;
 mod claims_view;
 pub mod contexts;
 mod error;
+mod failed_searches;
 mod frames;
 mod loading;
 mod map;

@@ -49,8 +49,9 @@ pub enum SeatMapError {
     /// The call may be a repeat; see [`TakeRefusal::MayRepeat`](encore_domain::ports::TakeRefusal::MayRepeat).
     #[error("the reservation may have been placed before")]
     MayRepeat,
-    /// This instance has as many replicas as it may have, or the fan as many streams.
-    #[error("too many seat maps are watched")]
+    /// This instance has as many replicas as it may have, or the fan as many streams, or so many choose seats that the turn did not come
+    /// in time.
+    #[error("too many seat maps are watched, or too many choose seats")]
     Overloaded,
     /// The time of a watcher is over; see [`SeatWatch::until`](crate::SeatWatch::until).
     #[error("the watch has expired")]

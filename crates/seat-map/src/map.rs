@@ -24,7 +24,7 @@ use crate::repair::Repair;
 use crate::settling::Settling;
 use crate::sold::SoldPerformances;
 use crate::stream::{SeatStream, SeatWatch};
-use crate::turns::Turn;
+use crate::turns::{Turn, WaitedTooLong};
 
 /// How often seats that were chosen may be taken by others before the locks choose.
 const PROPOSALS_MAX: usize = 8;
@@ -139,7 +139,8 @@ impl SeatMap {
     ) -> Result<Option<Chosen>, SeatMapError> {
         let (performance, called) = (context.performance.id, Instant::now());
         let chooser = self.choosers.of(performance).await;
-        let Some(turn) = chooser.turns.turn().await else { return Ok(None) };
+        let turn = chooser.turns.turn().await.map_err(|WaitedTooLong| SeatMapError::Overloaded)?;
+        let Some(turn) = turn else { return Ok(None) };
         let mut outcome = self.try_take_chosen(&chooser, search, terms, called).await;
         if matches!(outcome, Err(PortError::Refused(ChooseRefusal::NotLoaded))) {
             self.load(context).await;

@@ -88,7 +88,8 @@ impl BookingUseCases {
         let context = self.contexts.context(performance).await?;
         match self.hold(caller, pass, &context, seat_request, request).await {
             Ok(reservation) => Ok(ReservationView { reservation, context }),
-            Err(refusal) => Err(self.with_alternatives(&context, seat_request, refusal).await),
+            // Boxed, because it is rare and takes more than all the rest.
+            Err(refusal) => Err(Box::pin(self.with_alternatives(&context, seat_request, refusal)).await),
         }
     }
 

@@ -1,5 +1,8 @@
 //! Runs the use cases of calls: each in its caller's turn and with a deadline, changes to their end, and shutdown waits for all of
 //! them.
+//!
+//! The future of a use case takes some KiB. It is boxed once, because each future that holds it would be as large and be copied when
+//! it is moved.
 
 use std::time::Duration;
 
@@ -30,35 +33,58 @@ impl Calls {
     }
 
     /// Runs a use case that changes nothing, in its caller's turn. It is cancelled when its caller goes away.
-    pub(crate) async fn read<T>(&self, read: impl Future<Output = Result<T, AppError>>) -> Result<T, Status> {
-        let _running = self.running.token();
-        let _turn = self.shares.turn_of_call().await?;
-        self.read_in_turn(read).await
+    pub(crate) fn read<T>(
+        &self,
+        read: impl Future<Output = Result<T, AppError>>,
+    ) -> impl Future<Output = Result<T, Status>> {
+        let read = Box::pin(read);
+        async move {
+            let _running = self.running.token();
+            let _turn = self.shares.turn_of_call().await?;
+            self.answer(read).await
+        }
     }
 
     /// The same for a use case that waits for a turn of its own.
-    pub(crate) async fn read_in_turn<T>(&self, read: impl Future<Output = Result<T, AppError>>) -> Result<T, Status> {
+    pub(crate) fn read_in_turn<T>(
+        &self,
+        read: impl Future<Output = Result<T, AppError>>,
+    ) -> impl Future<Output = Result<T, Status>> {
+        self.answer(Box::pin(read))
+    }
+
+    async fn answer<T>(&self, read: impl Future<Output = Result<T, AppError>>) -> Result<T, Status> {
         let answer = self.running.track_future(timeout(ANSWER_WITHIN, read)).await;
         answer.map_err(|_| no_answer_in_time())?.map_err(status)
     }
 
     /// Runs a use case that changes something, in its caller's turn and on a task of its own: a client that goes away does not
     /// interrupt it. After the deadline it continues without its caller, and a repeat of the request returns its result.
-    pub(crate) async fn write<T: Send + 'static>(
+    pub(crate) fn write<T: Send + 'static>(
         &self,
         write: impl Future<Output = Result<T, AppError>> + Send + 'static,
-    ) -> Result<T, Status> {
-        let _running = self.running.token();
-        let turn = self.shares.turn_of_call().await?;
-        self.write_in_turn(async move {
-            let _turn = turn;
-            write.await
-        })
-        .await
+    ) -> impl Future<Output = Result<T, Status>> {
+        let write = Box::pin(write);
+        async move {
+            let _running = self.running.token();
+            let turn = self.shares.turn_of_call().await?;
+            self.spawn(async move {
+                let _turn = turn;
+                write.await
+            })
+            .await
+        }
     }
 
     /// The same for a use case that waits for a turn of its own.
-    pub(crate) async fn write_in_turn<T: Send + 'static>(
+    pub(crate) fn write_in_turn<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = Result<T, AppError>> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Status>> {
+        self.spawn(Box::pin(write))
+    }
+
+    async fn spawn<T: Send + 'static>(
         &self,
         write: impl Future<Output = Result<T, AppError>> + Send + 'static,
     ) -> Result<T, Status> {

@@ -32,7 +32,11 @@ impl SoldPerformances {
 
     /// Whether any seat of a performance is sold. Concurrent callers share a read of the replica.
     pub(crate) async fn any(&self, performance: PerformanceId) -> Result<bool, Arc<SeatMapError>> {
-        self.known.try_get_with(performance, self.read(performance)).await
+        match self.known.get(&performance).await {
+            Some(any) => Ok(any),
+            // Boxed, because it is rare and takes more than a whole call that joins a queue.
+            None => Box::pin(self.known.try_get_with(performance, self.read(performance))).await,
+        }
     }
 
     async fn read(&self, performance: PerformanceId) -> Result<bool, SeatMapError> {

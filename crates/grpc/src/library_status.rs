@@ -23,10 +23,10 @@ pub(crate) fn describe(mut response: Response<Body>) -> Response<Body> {
 }
 
 fn described(headers: &HeaderMap<HeaderValue>) -> Option<HeaderMap> {
-    let status = Status::from_header_map(headers)?;
-    if !status.details().is_empty() {
+    if headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return None;
     }
+    let status = Status::from_header_map(headers)?;
     let code = status.code();
     let (code, reason) = if code == Code::Internal {
         (Code::InvalidArgument, ErrorReason::MalformedMessage)

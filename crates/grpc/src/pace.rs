@@ -101,8 +101,8 @@ where
 /// Whether a response refuses the call. The status of one that is an error alone is in its head. What the server failed to do is
 /// not charged to the caller.
 fn is_refused(head: &HeaderMap) -> bool {
-    let Some(status) = Status::from_header_map(head) else { return false };
-    match status.code() {
+    let Some(code) = head.get(Status::GRPC_STATUS) else { return false };
+    match Code::from_bytes(code.as_bytes()) {
         Code::Ok | Code::Unavailable | Code::Internal | Code::Unknown | Code::DataLoss | Code::DeadlineExceeded => {
             false
         }

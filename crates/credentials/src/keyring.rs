@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use ring::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use thiserror::Error;
@@ -63,6 +63,8 @@ pub enum KeyringError {
 
 pub(crate) struct Key {
     pub(crate) id: String,
+    /// The header of the tokens that the key signs, encoded.
+    pub(crate) header: String,
     pub(crate) signing: EncodingKey,
     pub(crate) verifying: DecodingKey,
     /// Encrypts secrets that are stored.
@@ -104,6 +106,11 @@ impl Keyring {
     pub(crate) fn key(&self, id: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)
     }
+
+    /// The key of tokens with this encoded header.
+    pub(crate) fn key_of_header(&self, header: &str) -> Option<&Key> {
+        self.0.iter().find(|key| key.header == header)
+    }
 }
 
 impl Key {
@@ -116,8 +123,19 @@ impl Key {
             return Err(KeyringError::ShortSecret { key: number });
         }
         let (signing, verifying) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
-        Ok(Self { id: id.to_owned(), signing, verifying, sealing: sealing_key(secret) })
+        let id = id.to_owned();
+        Ok(Self { header: encoded(&header_of(&id)), id, signing, verifying, sealing: sealing_key(secret) })
     }
+}
+
+/// The header of the tokens that the key of this id signs.
+pub(crate) fn header_of(id: &str) -> Header {
+    Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::HS256) }
+}
+
+#[expect(clippy::expect_used, reason = "a header is text")]
+fn encoded(header: &Header) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(header).expect("a header can be written"))
 }
 
 /// The key that encrypts, of the secret that signs (HKDF, RFC 5869): neither tells anything of the other.

@@ -1,5 +1,6 @@
+mod client;
 mod publisher;
 mod reader;
 
 pub use publisher::KafkaPublisher;
-pub use reader::KafkaReader;
+pub use reader::{KafkaReadError, KafkaReader};

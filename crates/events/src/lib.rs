@@ -5,6 +5,7 @@ mod file;
 mod file_reader;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod kafka_servers;
 mod kafka_target;
 mod lease;
 mod notifier;
@@ -16,7 +17,10 @@ mod without_kafka;
 pub use file::{FileLimits, FilePublisher, event_files};
 pub use file_reader::FileReader;
 #[cfg(feature = "kafka")]
-pub use kafka::{KafkaPublisher, KafkaReader};
+pub use kafka::{KafkaPublisher, KafkaReadError, KafkaReader};
+pub use kafka_servers::{
+    HAS_KAFKA_TLS, KafkaClientCertificate, KafkaSasl, KafkaServers, KafkaTls, SaslMechanism, WithoutKafkaTls,
+};
 pub use kafka_target::{HAS_KAFKA, KafkaTarget, WithoutKafka};
 pub use notifier::{Notifier, NotifierParts};
 pub use relay::{Relay, RelayParts};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use encore_domain::event::message::EventMessage;
 use encore_domain::ports::EventPublisher;
 
+use crate::kafka_servers::KafkaServers;
 use crate::kafka_target::{KafkaTarget, WithoutKafka};
 
 impl KafkaTarget {
@@ -20,7 +21,7 @@ pub enum KafkaReader {}
 
 impl KafkaReader {
     /// Fails.
-    pub fn open(_brokers: &str, _topic: &str, _from_beginning: bool) -> Result<Self, WithoutKafka> {
+    pub fn open(_servers: &KafkaServers, _topic: &str, _from_beginning: bool) -> Result<Self, WithoutKafka> {
         Err(WithoutKafka)
     }
 

@@ -15,7 +15,7 @@ use encore_domain::event::message::EventMessage;
 use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::ids::UserId;
 use encore_event_format::from_json_line;
-use encore_events::{KafkaReader, event_files};
+use encore_events::{KafkaReader, KafkaServers, event_files};
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_private_stores::KafkaServer;
@@ -97,7 +97,7 @@ fn in_files(folder: &Path) -> Vec<EventMessage> {
 
 /// All events of the topic, in the order of each partition. None if it cannot be read now.
 fn in_topic(brokers: &str) -> Option<Vec<EventMessage>> {
-    let reader = KafkaReader::open(brokers, TOPIC, true).ok()?;
+    let reader = KafkaReader::open(&KafkaServers::plain(brokers), TOPIC, true).ok()?;
     let length = usize::try_from(reader.length()).expect("few");
     let mut events = Vec::new();
     while events.len() < length {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod alarms;
 mod charts;
 mod file;
 mod file_reader;
@@ -14,6 +15,7 @@ mod webhooks;
 #[cfg(not(feature = "kafka"))]
 mod without_kafka;
 
+pub use alarms::{AlarmNotifier, AlarmNotifierParts, AlarmWebhook, AlarmWebhookError, Alarms};
 pub use file::{FileLimits, FilePublisher, event_files};
 pub use file_reader::FileReader;
 #[cfg(feature = "kafka")]

@@ -1,6 +1,7 @@
 //! Flags and `ENCORE_*` variables. They are checked together before any store is opened, and one error lists every
 //! violation.
 
+mod alarms;
 mod callers;
 mod check;
 mod demo;
@@ -26,8 +27,10 @@ use encore_credentials::Keyring;
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
+use encore_events::AlarmWebhook;
 use encore_grpc::{ConnectionLimits, GuardedRpcs, TrustedProxies};
 
+pub use self::alarms::AlarmArgs;
 pub use self::callers::CallerArgs;
 use self::check::Check;
 pub use self::check::ConfigErrors;
@@ -78,6 +81,9 @@ pub struct ServeArgs {
     /// Where events are published.
     #[command(flatten)]
     pub events: EventArgs,
+    /// Where alarms are sent.
+    #[command(flatten)]
+    pub alarms: AlarmArgs,
     /// Whether to serve the demo.
     #[command(flatten)]
     pub demo: DemoArgs,
@@ -121,6 +127,7 @@ pub struct Config {
     pub top_ups: TopUps,
     pub gateway_webhooks: Option<GatewayWebhookConfig>,
     pub events: Events,
+    pub alarms: Option<AlarmWebhook>,
 }
 
 impl ServeArgs {
@@ -147,6 +154,7 @@ impl ServeArgs {
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
         let gateway_webhooks = self.gateway_webhooks.read(check);
         let events = self.events.read(check, is_embedded, address);
+        let alarms = self.alarms.read(check);
         let demo = self.demo.read(check, is_embedded, address);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
@@ -175,6 +183,7 @@ impl ServeArgs {
             top_ups: payments.top_ups,
             gateway_webhooks,
             events: events?,
+            alarms: alarms.ok()?,
         })
     }
 }

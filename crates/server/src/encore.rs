@@ -43,7 +43,7 @@ use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
-use self::events::{event_backlog, notifier, relay, webhook_deliverer, webhooks};
+use self::events::{alarm_conditions, event_backlog, notifier, relay, webhook_deliverer, webhooks};
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
@@ -431,6 +431,7 @@ fn workers(
         relay: relay(ports),
         webhooks: webhook_deliverer(ports),
         notifier: notifier(ports),
+        alarms: alarm_conditions(ports),
         sessions,
         stores,
     })

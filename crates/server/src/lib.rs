@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod alarms;
 pub mod command_line;
 pub mod commands;
 pub mod config;

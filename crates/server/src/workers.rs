@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::alarms::AlarmConditions;
 use crate::store_watch::{LOOK_EVERY, StoreWatch};
 
 /// The interval at which expired holds are ended.
@@ -62,6 +63,7 @@ pub struct Workers {
     relay: Option<Relay>,
     webhooks: WebhookDeliverer,
     notifier: Option<Notifier>,
+    alarms: AlarmConditions,
     sessions: SessionUseCases,
     password_resets: Option<PasswordResetUseCases>,
     pub(crate) stores: StoreWatch,
@@ -79,6 +81,7 @@ pub(crate) struct WorkerParts {
     pub(crate) relay: Option<Relay>,
     pub(crate) webhooks: WebhookDeliverer,
     pub(crate) notifier: Option<Notifier>,
+    pub(crate) alarms: AlarmConditions,
     pub(crate) sessions: SessionUseCases,
     pub(crate) stores: StoreWatch,
 }
@@ -96,6 +99,7 @@ impl Workers {
             relay,
             webhooks,
             notifier,
+            alarms,
             sessions,
             stores,
         } = parts;
@@ -111,6 +115,7 @@ impl Workers {
             relay,
             webhooks,
             notifier,
+            alarms,
             sessions,
             password_resets,
             stores,
@@ -184,6 +189,7 @@ impl Workers {
             relay,
             webhooks,
             notifier,
+            alarms,
             sessions,
             password_resets,
             stores,
@@ -257,6 +263,7 @@ impl Workers {
         loops.relay(outbox, relay.clone());
         loops.deliver(webhooks.clone());
         loops.notify(notifier.clone());
+        loops.repeat("alarms", AlarmConditions::LOOK_EVERY, alarms, |alarms| async move { alarms.look().await });
         if let Some(reconciler) = reconciler {
             loops.sweep("reconciliation", Reconciler::COMPARE_EVERY, reconciler, |reconciler| async move {
                 reconciler.compare().await
@@ -429,7 +436,7 @@ pub(crate) async fn repeat<E, F>(
                 }
                 Ok(Ok(()) | Err(_)) => {}
                 Err(_) => {
-                    error!(worker = name, "worker step panicked; retrying");
+                    error!(alarm = "worker_panicked", worker = name, "worker step panicked; retrying");
                     failing = true;
                 }
             }

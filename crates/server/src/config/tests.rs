@@ -64,6 +64,7 @@ fn one_error_lists_every_invalid_argument() {
         "--sign-ups-per-hour=-1",
         "--log-ins-per-minute=many",
         "--trusted-proxies=10.0.0.0/33",
+        "--alarm-webhook=hooks.example",
         "--demo-operator-password=known",
     ]);
     let errors = args.check().expect_err("every argument is invalid").0;
@@ -110,6 +111,7 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_SIGN_UPS_PER_HOUR",
         "ENCORE_LOG_INS_PER_MINUTE",
         "ENCORE_TRUSTED_PROXIES",
+        "ENCORE_ALARM_WEBHOOK",
         "ENCORE_DEMO_OPERATOR_PASSWORD",
     ] {
         assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
@@ -125,6 +127,14 @@ fn a_password_in_a_url_is_not_printed() {
     let flags = ["--database-url=postgres://encore:hunter2@db/encore", "--redis-url=redis://:hunter2@redis"];
     let printed = format!("{:?}", args(&flags).stores.check().expect("valid URLs"));
     assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
+fn the_webhook_of_alarms_is_not_printed() {
+    let printed = format!("{:?}", args(&["--alarm-webhook=https://hooks.example/hunter2"]).check().expect("a URL"));
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let errors = args(&["--alarm-webhook=hunter2://hooks.example"]).check().expect_err("no URL of HTTP").0;
+    assert_eq!(errors, ["ENCORE_ALARM_WEBHOOK: must be a URL that begins with https:// or http://"]);
 }
 
 #[test]

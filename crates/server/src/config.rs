@@ -12,6 +12,7 @@ mod listen;
 mod mail;
 mod payments;
 mod queues;
+mod roles;
 mod sessions;
 mod stores;
 mod stripe;
@@ -42,11 +43,13 @@ pub use self::listen::{ListenArgs, MetricsConfig};
 pub use self::mail::{MailArgs, MailConfig, MailRoute};
 pub use self::payments::{Gateway, PaymentArgs};
 pub use self::queues::QueueArgs;
+pub use self::roles::RoleArgs;
 pub use self::sessions::SessionArgs;
 pub use self::stores::{DatabaseTarget, RedisTarget, StoreArgs, Stores};
 pub use self::stripe::StripeArgs;
 pub use self::tokens::TokenArgs;
 use crate::listener_tls::TlsFiles;
+use crate::roles::Roles;
 
 /// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.
 #[derive(Args, Clone)]
@@ -54,6 +57,9 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub listen: ListenArgs,
+    /// What this process does.
+    #[command(flatten)]
+    pub roles: RoleArgs,
     /// Which stores to use.
     #[command(flatten)]
     pub stores: StoreArgs,
@@ -108,6 +114,7 @@ pub struct Config {
     pub metrics: Option<MetricsConfig>,
     pub tls: Option<TlsFiles>,
     pub proxies: TrustedProxies,
+    pub roles: Roles,
     pub stores: Stores,
     pub keyring: Keyring,
     pub sessions: SessionTerms,
@@ -152,6 +159,8 @@ impl ServeArgs {
         let callers = self.callers.read(check);
         let queues = self.queues.read(check);
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
+        let gateway = payments.as_ref().map(|payments| &payments.gateway);
+        let roles = self.roles.read(check, stores.as_ref(), gateway);
         let gateway_webhooks = self.gateway_webhooks.read(check);
         let events = self.events.read(check, is_embedded, address);
         let alarms = self.alarms.read(check);
@@ -164,6 +173,7 @@ impl ServeArgs {
             metrics: listen.metrics,
             tls: listen.tls,
             proxies: listen.proxies,
+            roles: roles?,
             stores: stores?,
             keyring: keyring?,
             sessions: sessions?,

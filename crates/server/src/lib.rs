@@ -11,6 +11,7 @@ pub mod listener_tls;
 pub mod metrics;
 pub mod output;
 pub mod ports;
+pub mod roles;
 mod stock;
 pub mod store_watch;
 pub mod system;

@@ -61,6 +61,9 @@ pub async fn run(args: &ServeArgs, alarms: &AlarmTap) -> Result<(), CommandError
         Some(tls) => (encore.encrypting(tls.listener()), Some(tls)),
         None => (encore, None),
     };
+    let encore = encore.playing(config.roles);
+    config.roles.record();
+    info!(roles = %config.roles, "starting");
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if let Some(demo) = &config.demo {
         demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;
@@ -75,7 +78,7 @@ pub async fn run(args: &ServeArgs, alarms: &AlarmTap) -> Result<(), CommandError
     if let (Some(metrics), Some(MetricsConfig { listen, audit_every })) = (metrics, config.metrics) {
         let listener = bind(listen).await?;
         info!(address = %listener.local_addr().unwrap_or(listen), "serving metrics");
-        let promises = audit_every.map(|every| encore.promises(every));
+        let promises = audit_every.filter(|_| config.roles.worker).map(|every| encore.promises(every));
         let (sales, events) = (encore.sales.clone(), encore.event_backlog.clone());
         let sources = Sources { sales, events, promises };
         tokio::spawn(metrics.run(listener, sources, measuring.clone()));

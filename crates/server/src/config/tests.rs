@@ -29,6 +29,7 @@ fn one_error_lists_every_invalid_argument() {
         "--tls-certificate-file=/nowhere",
         "--database-url=mysql://x",
         "--redis-url=http://y",
+        "--roles=cook",
         "--database-pool=0",
         "--guarded-rpcs=HoldSeats,encore.queue.v1.QueueService/JoinQueue",
         "--shutdown-seconds=-1",
@@ -74,6 +75,7 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_TLS_KEY_FILE",
         "ENCORE_DATABASE_URL",
         "ENCORE_REDIS_URL",
+        "ENCORE_ROLES: must be one or more",
         "ENCORE_DATABASE_POOL",
         "ENCORE_GUARDED_RPCS",
         "ENCORE_SHUTDOWN_SECONDS",
@@ -127,6 +129,22 @@ fn a_password_in_a_url_is_not_printed() {
     let flags = ["--database-url=postgres://encore:hunter2@db/encore", "--redis-url=redis://:hunter2@redis"];
     let printed = format!("{:?}", args(&flags).stores.check().expect("valid URLs"));
     assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
+fn a_process_without_all_roles_shares_its_stores_and_its_gateway() {
+    let keys = format!("--token-keys=first:{}", "A".repeat(44));
+    let durable = ["--database-url=postgres://db/encore", &keys, "--roles=api"];
+    let shared = [durable.as_slice(), &["--redis-url=redis://redis"]].concat();
+    let errors = |flags: &[&str]| args(flags).check().err().map(|errors| errors.0).unwrap_or_default();
+    assert_eq!(errors(&shared), [""; 0]);
+    assert_eq!(args(&shared).check().expect("valid").roles.to_string(), "api");
+    let without_redis = errors(&durable);
+    assert!(matches!(&without_redis[..], [error] if error.starts_with("ENCORE_ROLES: ")), "{without_redis:?}");
+    let with_sandbox = errors(&[shared.as_slice(), &["--payment-gateway=sandbox"]].concat());
+    assert!(matches!(&with_sandbox[..], [error] if error.contains("sandbox")), "{with_sandbox:?}");
+    assert_eq!(errors(&["--roles=worker"]).len(), 2, "neither stores nor the gateway are shared");
+    assert_eq!(args(&[]).check().expect("valid").roles, Roles::ALL);
 }
 
 #[test]

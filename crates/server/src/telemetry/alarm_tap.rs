@@ -58,55 +58,10 @@ impl Visit for Fields {
     }
 }
 
-fn read(event: &Event<'_>) -> Option<Alarm> {
+/// The alarm that a line is.
+pub(super) fn read(event: &Event<'_>) -> Option<Alarm> {
     let mut fields = Fields::default();
     event.record(&mut fields);
     let field = |name: &str| fields.0.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_str());
     alarm_of(field(ALARM)?, field("message").unwrap_or_default(), field)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::{EnvFilter, registry};
-
-    use super::*;
-    use crate::telemetry::line_filter::LineFilter;
-
-    /// Keeps the alarms that it sees.
-    struct Seen(Arc<Mutex<Vec<Alarm>>>);
-
-    impl<S: Subscriber> Layer<S> for Seen {
-        fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
-            if is_alarm(event.metadata()) {
-                self.0.lock().expect("not poisoned").extend(read(event));
-            }
-            true
-        }
-    }
-
-    #[test]
-    fn lines_with_the_field_are_alarms_whatever_is_logged() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let filter = LineFilter(EnvFilter::new("off"));
-        let subscriber = registry().with(filter).with(Seen(Arc::clone(&seen)));
-        tracing::subscriber::with_default(subscriber, || {
-            let (payment, email) = (7, "fan@example.com");
-            tracing::error!(alarm = "dispute_lost", %payment, email, "a dispute was lost");
-            tracing::warn!(alarm = "webhook_secret_unreadable", endpoint = "e", "a secret cannot be read");
-            tracing::error!("something else");
-        });
-        let seen = seen.lock().expect("not poisoned");
-        let told: Vec<_> =
-            seen.iter().map(|alarm| (alarm.name, alarm.subject.as_str(), alarm.summary.as_str())).collect();
-        assert_eq!(
-            told,
-            [
-                ("dispute_lost", "payment=7", "a dispute was lost"),
-                ("webhook_secret_unreadable", "endpoint=e", "a secret cannot be read")
-            ]
-        );
-    }
 }

@@ -49,3 +49,51 @@ impl<S: Subscriber> Layer<S> for LineFilter {
         Layer::<S>::on_close(&self.0, id, context);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use encore_domain::alarm::Alarm;
+    use tracing::Event;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::registry;
+
+    use super::*;
+    use crate::telemetry::alarm_tap::read;
+
+    /// Keeps the alarms that it sees.
+    struct Seen(Arc<Mutex<Vec<Alarm>>>);
+
+    impl<S: Subscriber> Layer<S> for Seen {
+        fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
+            if is_alarm(event.metadata()) {
+                self.0.lock().expect("not poisoned").extend(read(event));
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn lines_with_the_field_are_alarms_whatever_is_logged() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let filter = LineFilter(EnvFilter::new("off"));
+        let subscriber = registry().with(filter).with(Seen(Arc::clone(&seen)));
+        tracing::subscriber::with_default(subscriber, || {
+            let (payment, email) = (7, "fan@example.com");
+            tracing::error!(alarm = "dispute_lost", %payment, email, "a dispute was lost");
+            tracing::warn!(alarm = "webhook_secret_unreadable", endpoint = "e", "a secret cannot be read");
+            tracing::error!("something else");
+        });
+        let seen = seen.lock().expect("not poisoned");
+        let told: Vec<_> =
+            seen.iter().map(|alarm| (alarm.name, alarm.subject.as_str(), alarm.summary.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("dispute_lost", "payment=7", "a dispute was lost"),
+                ("webhook_secret_unreadable", "endpoint=e", "a secret cannot be read")
+            ]
+        );
+    }
+}

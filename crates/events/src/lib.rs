@@ -10,6 +10,7 @@ mod kafka_servers;
 mod kafka_target;
 mod lease;
 mod notifier;
+mod published;
 mod relay;
 mod webhooks;
 #[cfg(not(feature = "kafka"))]
@@ -25,6 +26,7 @@ pub use kafka_servers::{
 };
 pub use kafka_target::{HAS_KAFKA, KafkaTarget, WithoutKafka};
 pub use notifier::{Notifier, NotifierParts};
+pub use published::{Acknowledged, CannotCompare, NotFound, Publication};
 pub use relay::{Relay, RelayParts};
 pub use webhooks::{HttpWebhookSender, Reach, WebhookDeliverer, WebhookDelivererParts};
 #[cfg(not(feature = "kafka"))]

@@ -35,3 +35,33 @@ impl KafkaReader {
         match *self {}
     }
 }
+
+/// Reads a topic once, in a build with Kafka. Here there is none, and never a value of this type.
+pub enum TopicScan {}
+
+/// A message of a topic.
+pub struct ScannedMessage {
+    /// The number of its partition.
+    pub partition: usize,
+    /// When it was sent, in milliseconds since 1970, if the topic says so.
+    pub published_ms: Option<i64>,
+    /// None if it is not one that Encore published.
+    pub event: Option<EventMessage>,
+}
+
+impl TopicScan {
+    /// Fails.
+    pub fn open(_servers: &KafkaServers, _topic: &str) -> Result<Self, WithoutKafka> {
+        Err(WithoutKafka)
+    }
+
+    /// Never called, since there is no scan.
+    pub fn first_kept(&self) -> &[i64] {
+        match *self {}
+    }
+
+    /// Never called, since there is no scan.
+    pub fn next(&mut self) -> Result<Option<ScannedMessage>, WithoutKafka> {
+        match *self {}
+    }
+}

@@ -19,7 +19,7 @@ const HEARD: usize = 20;
 /// A topic that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the brokers cannot be read")]
-pub struct KafkaReadError(#[source] Box<dyn Error + Send + Sync>);
+pub struct KafkaReadError(#[source] pub(super) Box<dyn Error + Send + Sync>);
 
 /// Reads a topic of events without a consumer group, so that nobody else's reading is touched. Its calls block.
 pub struct KafkaReader {

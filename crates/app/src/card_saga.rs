@@ -304,19 +304,34 @@ impl CardSaga {
         for event in &effects.events {
             match (event.step, &event.outcome) {
                 (Step::Refund(refund), Outcome::Failed(_)) => {
-                    error!(payment = %card.id, %refund, "a refund to a card failed; credited to the wallet");
+                    error!(
+                        alarm = "refund_failed",
+                        payment = %card.id, %refund, "a refund to a card failed; credited to the wallet"
+                    );
                 }
                 (Step::Refund(refund), Outcome::Succeeded) if state.refunds_by_dispute.contains(&refund) => {
-                    error!(payment = %card.id, %refund, "a refund was not sent: a lost dispute has given its money back");
+                    error!(
+                        alarm = "refund_not_sent",
+                        payment = %card.id, %refund, "a refund was not sent: a lost dispute has given its money back"
+                    );
                 }
                 (Step::Dispute, Outcome::Unknown) => {
-                    error!(payment = %card.id, "a charge is disputed; answer it at the gateway");
+                    error!(
+                        alarm = "charge_disputed",
+                        payment = %card.id, "a charge is disputed; answer it at the gateway"
+                    );
                 }
                 (Step::Dispute, Outcome::Succeeded) => {
-                    error!(payment = %card.id, "a dispute was lost: the money is with the cardholder");
+                    error!(
+                        alarm = "dispute_lost",
+                        payment = %card.id, "a dispute was lost: the money is with the cardholder"
+                    );
                 }
                 (Step::Revoke, _) => {
-                    error!(payment = %card.id, "the gateway does not take what it authorized; reservation cancelled");
+                    error!(
+                        alarm = "sale_revoked",
+                        payment = %card.id, "the gateway does not take what it authorized; reservation cancelled"
+                    );
                 }
                 _ => {}
             }

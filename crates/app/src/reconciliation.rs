@@ -60,7 +60,10 @@ impl Reconciler {
             let found = difference(&state, view.as_ref());
             if let Some(found) = found {
                 let (payment, attempt, difference) = (charge.payment, charge.attempt, found.name());
-                error!(%payment, %attempt, difference, "the payment gateway and Encore differ about a payment");
+                error!(
+                    alarm = "gateway_differs",
+                    %payment, %attempt, difference, "the payment gateway and Encore differ about a payment"
+                );
             }
             self.reconciliations.record(charge.attempt, found, self.clock.now()).await?;
             card_measure::compared(found);

@@ -48,7 +48,11 @@ impl RequestRetention {
             }
         }
         if sum.kept > 0 {
-            error!(requests = sum.kept, "requests have no hold, so they were kept for `encore verify` to find");
+            error!(
+                alarm = "requests_without_hold",
+                requests = sum.kept,
+                "requests have no hold, so they were kept for `encore verify` to find"
+            );
         }
         if sum.forgotten > 0 {
             info!(forgotten = sum.forgotten, "forgot requests of holds that were made before the retention");

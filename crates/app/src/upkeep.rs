@@ -169,6 +169,11 @@ impl Upkeep {
         outcome
     }
 
+    /// Marks the settlements that this instance propagated, and nothing else. [`Self::propagate_settlements`] does that, too.
+    pub async fn note_propagated(&self) -> Result<(), AppError> {
+        Ok(self.mark_propagated().await?)
+    }
+
     async fn mark_propagated(&self) -> Result<(), Unavailable> {
         let propagated = self.propagator.take_propagated();
         if propagated.is_empty() { Ok(()) } else { self.payments.mark_propagated(&propagated).await }

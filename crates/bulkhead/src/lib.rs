@@ -134,7 +134,7 @@ fn succeeded<E: Display>(turn: &Turn, ended: Option<Ended<E>>) -> bool {
     match ended {
         Some(Ok(Ok(()))) => return true,
         Some(Ok(Err(error))) => debug!(worker, %performance, %error, "slow run failed"),
-        Some(Err(_)) => error!(worker, %performance, "slow run panicked"),
+        Some(Err(_)) => error!(alarm = "worker_panicked", worker, %performance, "slow run panicked"),
         None => debug!(worker, %performance, "slow run dropped at its deadline"),
     }
     false

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod alarm;
 pub mod audit;
 pub mod audit_log;
 pub mod booking;

@@ -3,7 +3,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use encore_domain::error::Unavailable;
@@ -18,6 +18,8 @@ const CURRENT: &str = "events.jsonl";
 /// The name of a full file is this, a number and [`EXTENSION`].
 const FULL: &str = "events-";
 const EXTENSION: &str = ".jsonl";
+/// It is there when a file was deleted.
+const DELETED: &str = "deleted";
 /// Locked while a process writes.
 const LOCK: &str = "lock";
 /// How often the lock is tried. A process that writes a batch has it for some milliseconds.
@@ -91,6 +93,16 @@ fn full_files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     files.sort_unstable();
     Ok(files)
+}
+
+/// A moment after which nothing was deleted: when the oldest file was written last. None if no file was ever deleted.
+pub(crate) fn kept_since(folder: &Path) -> io::Result<Option<SystemTime>> {
+    let is_first = full_files(folder)?.first().is_none_or(|(number, _)| *number == 1);
+    if is_first && !folder.join(DELETED).exists() {
+        return Ok(None);
+    }
+    let oldest = event_files(folder)?.into_iter().next();
+    oldest.map(|path| fs::metadata(path)?.modified()).transpose()
 }
 
 /// Appends lines. When it returns, they are on the disk.
@@ -188,6 +200,9 @@ fn rotate(folder: &Path, limits: FileLimits) -> io::Result<()> {
     let number = files.last().map_or(1, |(number, _)| number + 1);
     fs::rename(folder.join(CURRENT), folder.join(format!("{FULL}{number:010}{EXTENSION}")))?;
     let surplus = (files.len() + 2).saturating_sub(limits.files_max.max(1));
+    if surplus > 0 {
+        private().append(true).open(folder.join(DELETED))?;
+    }
     for path in event_files(folder)?.into_iter().take(surplus) {
         fs::remove_file(path)?;
     }
@@ -237,18 +252,22 @@ mod tests {
         let folder = Folder::new();
         folder.append(SMALL, &["one", "two", "three", "4", "a long line", "6"]);
         assert_eq!(folder.contents(), ["three\n4\n", "a long line\n", "6\n"]);
+        let oldest = fs::metadata(folder.0.join("events-0000000002.jsonl")).and_then(|file| file.modified());
+        assert_eq!(kept_since(&folder.0).expect("the folder"), Some(oldest.expect("the time of a file")));
         folder.append(SMALL, &["7"]);
         assert_eq!(folder.contents(), ["three\n4\n", "a long line\n", "6\n7\n"]);
         folder.append(SMALL, &["eight"]);
         assert_eq!(folder.contents(), ["a long line\n", "6\n7\n", "eight\n"]);
         folder.append(FileLimits { files_max: 1, ..SMALL }, &["nine"]);
         assert_eq!(folder.contents(), ["nine\n"]);
+        assert!(kept_since(&folder.0).expect("the folder").is_some());
     }
 
     #[test]
     fn a_torn_line_is_cut_off() {
         let folder = Folder::new();
         folder.append(LARGE, &["one", "two"]);
+        assert_eq!(kept_since(&folder.0).expect("the folder"), None, "nothing was deleted");
         for torn in ["thr".to_owned(), "x".repeat(200_000)] {
             let mut file = OpenOptions::new().append(true).open(folder.0.join(CURRENT)).expect("the file");
             file.write_all(torn.as_bytes()).expect("a torn line");

@@ -2,6 +2,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::kafka_servers::KafkaServers;
+
 /// Whether this build can use Kafka, by the feature `kafka`.
 pub const HAS_KAFKA: bool = cfg!(feature = "kafka");
 
@@ -13,8 +15,8 @@ pub struct WithoutKafka;
 /// Where events are published.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaTarget {
-    /// `host:port` of some brokers, comma-separated.
-    pub brokers: String,
+    /// The brokers.
+    pub servers: KafkaServers,
     /// The topic of all events.
     pub topic: String,
     /// How many partitions it gets if it is created.
@@ -25,7 +27,7 @@ pub struct KafkaTarget {
 
 impl fmt::Debug for KafkaTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { brokers, topic, .. } = self;
-        write!(f, "{topic} at {brokers}")
+        let Self { servers, topic, .. } = self;
+        write!(f, "{topic} at {servers:?}")
     }
 }

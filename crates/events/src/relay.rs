@@ -12,7 +12,7 @@ use metrics::counter;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::charts::Charts;
 use crate::lease::{Lease, LeaseTerms};
@@ -202,7 +202,8 @@ impl Inner {
             if let Some((record, reason)) = self.publish(state, page.records.iter()).await?.pop() {
                 let failed = held.failed_again(record, reason, self.clock.now());
                 if failed.failures == TRIES_BEFORE_PARKED {
-                    warn!(
+                    error!(
+                        alarm = "event_key_parked",
                         event = failed.event_id,
                         key = %failed.key,
                         reason = failed.reason,

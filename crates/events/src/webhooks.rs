@@ -6,5 +6,6 @@ mod signature;
 mod turn;
 
 pub use deliverer::WebhookDeliverer;
+pub(crate) use http_sender::reason;
 pub use http_sender::{HttpWebhookSender, Reach};
 pub use parts::WebhookDelivererParts;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::event::message::EventMessage;
-use encore_events::{KafkaPublisher, KafkaReader, KafkaTarget};
+use encore_events::{KafkaPublisher, KafkaReader, KafkaServers, KafkaTarget};
 use encore_port_tests::event_publisher::{publishing, publishing_again, refusing};
 use encore_port_tests::{PublisherBench, event_publisher};
 use encore_private_stores::KafkaServer;
@@ -53,8 +53,8 @@ impl Broker {
             mock.create_topic(topic, 3, 1).expect("a topic");
         }
         let brokers = self.brokers();
-        let target =
-            KafkaTarget { brokers: brokers.clone(), topic: topic.to_owned(), partitions: 3, replication: None };
+        let servers = KafkaServers::plain(&brokers);
+        let target = KafkaTarget { servers, topic: topic.to_owned(), partitions: 3, replication: None };
         let topic = topic.to_owned();
         PublisherBench {
             publisher: Arc::new(KafkaPublisher::new(target)),
@@ -71,7 +71,7 @@ impl Broker {
 
 /// All events of a topic.
 fn read(brokers: &str, topic: &str, at_least: usize) -> Vec<EventMessage> {
-    let reader = KafkaReader::open(brokers, topic, true).expect("the topic");
+    let reader = KafkaReader::open(&KafkaServers::plain(brokers), topic, true).expect("the topic");
     let length = usize::try_from(reader.length()).expect("few");
     assert!(length >= at_least, "{length} messages, not {at_least}");
     let mut events = Vec::new();

@@ -1,5 +1,6 @@
 //! The gRPC server: every service behind every layer, on any listener.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,6 +154,8 @@ pub struct Api {
     pub proxies: TrustedProxies,
     /// How connections are encrypted; none if they are not.
     pub tls: Option<ListenerTls>,
+    /// Whether health is all that is served: for an instance that works and takes no calls.
+    pub health_only: bool,
     /// What the health of the services follows.
     pub availability: watch::Receiver<Availability>,
 }
@@ -183,7 +186,7 @@ impl Api {
     {
         let calls = Calls::new(&self.limits);
         let stopping = shutdown.clone();
-        let served = served_paths(self.rehearsal_fans.is_some())?;
+        let served = if self.health_only { HashSet::new() } else { served_paths(self.rehearsal_fans.is_some())? };
         let measure = MeasureLayer::new(&served);
         let authenticate = Authenticate {
             served,
@@ -244,6 +247,9 @@ impl Api {
         let mut health = Health::new(reporter);
         let mut routes = RoutesBuilder::default();
         routes.add_service(health_service);
+        if self.health_only {
+            return Ok((health, routes.routes()));
+        }
         add_reflection(&mut routes, self.rehearsal_fans.is_some())?;
 
         macro_rules! serve {

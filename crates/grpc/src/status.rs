@@ -172,7 +172,7 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::LogInLimited(limited) => log_in_limited(&message, limited),
         AppError::Unavailable(unavailable) => store_failed(message, &unavailable),
         AppError::Internal(what) => {
-            error!(what, "internal error; call failed");
+            error!(alarm = "call_failed", what, "internal error; call failed");
             internal()
         }
     }
@@ -199,7 +199,7 @@ fn account_in_use(message: String, open: &OpenBusiness) -> Status {
 fn store_failed(message: String, failure: &Unavailable) -> Status {
     let error = failure as &dyn std::error::Error;
     if failure.is_defect {
-        error!(error, "a store refused a value or holds an unreadable one; call failed");
+        error!(alarm = "value_unreadable", error, "a store refused a value or holds an unreadable one; call failed");
         return internal();
     }
     warn!(error, "store unavailable; call refused, client retries");

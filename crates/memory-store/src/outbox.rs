@@ -76,6 +76,11 @@ impl Outbox for MemoryOutbox {
         Ok(due as u64)
     }
 
+    async fn oldest_transaction(&self) -> Result<Option<Timestamp>, Unavailable> {
+        // A change is one critical section.
+        Ok(None)
+    }
+
     async fn forgotten_before(&self) -> Result<Option<Timestamp>, Unavailable> {
         Ok(self.0.lock().outbox.forgotten_before)
     }

@@ -73,6 +73,8 @@ pub struct Records {
     pub relays: HashMap<&'static str, RelayRecord>,
     /// Of which events fans were told, and when.
     pub notifications: HashMap<String, Timestamp>,
+    /// When alarms were sent to operators, by the name and the subject of the alarm.
+    pub sent_alarms: HashMap<(String, String), Timestamp>,
     pub webhooks: WebhookRecords,
     pub audit_log: AuditLogRecords,
     pub requests: Requests,

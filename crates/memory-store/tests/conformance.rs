@@ -6,8 +6,8 @@ use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryNotifications,
     MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
     MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations,
-    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions, MemorySettlements,
-    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions,
+    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -35,6 +35,7 @@ async fn records() -> RecordBench {
         card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
         outbox: Arc::new(MemoryOutbox::new(records.clone())),
         notifications: Arc::new(MemoryNotifications::new(records.clone())),
+        sent_alarms: Arc::new(MemorySentAlarms::new(records.clone())),
         relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), "events")),
         webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
         webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
@@ -79,6 +80,7 @@ encore_port_tests::webhook_endpoints!(records);
 encore_port_tests::webhook_deliveries!(records);
 encore_port_tests::relay_cursor!(records);
 encore_port_tests::notifications!(records);
+encore_port_tests::sent_alarms!(records);
 encore_port_tests::audit!(records);
 encore_port_tests::audit_log!(records);
 encore_port_tests::seat_changes!(speed);

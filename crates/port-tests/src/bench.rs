@@ -12,8 +12,8 @@ use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, AuditLog, CardPayments, Catalog, Drafts, Draws, Notifications, Outbox, PasswordResets, Payments,
     QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords, Reservations,
-    SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, Sessions, Settlements, Users, WalletCredits, Wallets,
-    WebhookDeliveries, WebhookEndpoints, Withdrawals,
+    SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, SentAlarms, Sessions, Settlements, Users, WalletCredits,
+    Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -69,6 +69,8 @@ pub struct RecordBench {
     pub notifications: Arc<dyn Notifications>,
     /// The port under test.
     pub relay_cursor: Arc<dyn RelayCursor>,
+    /// The port under test.
+    pub sent_alarms: Arc<dyn SentAlarms>,
     /// The port under test, or one that supplies its data.
     pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
     /// The port under test.

@@ -32,6 +32,7 @@ pub mod sales_switches;
 pub mod seat_blocks;
 pub mod seat_changes;
 pub mod seat_locks;
+pub mod sent_alarms;
 pub mod sessions;
 pub mod settlements;
 pub mod users;

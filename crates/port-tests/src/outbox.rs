@@ -14,7 +14,8 @@ use crate::webhook_deliveries::progress;
 macro_rules! outbox {
     ($($with:tt)+) => {
         $crate::suite! { outbox [
-            reading, reading_a_key, finding, ending, closing, counting, forgetting, telling_what_was_forgotten, keeping_for_endpoints,
+            reading, reading_a_key, finding, ending, closing, counting, forgetting, telling_what_was_forgotten, waiting_for_transactions,
+            keeping_for_endpoints,
         ] $($with)+ }
     };
 }
@@ -225,6 +226,13 @@ pub async fn telling_what_was_forgotten(bench: RecordBench) {
     let end = bench.page(OutboxPlace::default(), 100).await.end;
     bench.outbox.forget(end, at_secs(9), 100).await.expect("the store answers");
     assert_eq!(forgotten().await, Some(at_secs(9)));
+}
+
+/// What has ended is no transaction that windows wait for.
+pub async fn waiting_for_transactions(bench: RecordBench) {
+    let fan = bench.sign_up().await;
+    bench.write_event(fan).await;
+    assert_eq!(bench.outbox.oldest_transaction().await.expect("the store answers"), None);
 }
 
 /// What an endpoint of webhooks has yet to be sent stays, unless it is disabled or removed.

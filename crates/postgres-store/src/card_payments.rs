@@ -118,7 +118,10 @@ impl PostgresCardPayments {
                 Ok(card) => cards.extend(card),
                 // One that nobody can read must not stop the others.
                 Err(error @ diesel::result::Error::DeserializationError(_)) => {
-                    tracing::error!(payment = %id, %error, "a card payment cannot be read; skipped");
+                    tracing::error!(
+                        alarm = "card_payment_unreadable",
+                        payment = %id, %error, "a card payment cannot be read; skipped"
+                    );
                 }
                 Err(error) => return Err(error.into()),
             }

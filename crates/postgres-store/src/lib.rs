@@ -52,6 +52,7 @@ mod schema;
 #[cfg(feature = "scratch")]
 pub mod scratch;
 mod seat_blocks;
+mod sent_alarms;
 mod sessions;
 mod settlements;
 mod statement;
@@ -88,6 +89,7 @@ pub use request_records::PostgresRequestRecords;
 pub use reservations::PostgresReservations;
 pub use sales_switches::PostgresSalesSwitches;
 pub use seat_blocks::PostgresSeatBlocks;
+pub use sent_alarms::PostgresSentAlarms;
 pub use sessions::PostgresSessions;
 pub use settlements::PostgresSettlements;
 pub use store_clock::PostgresClock;

@@ -139,6 +139,25 @@ impl Outbox for PostgresOutbox {
         forgetting.await.map_err(|error: diesel::result::Error| unavailable(error))
     }
 
+    async fn oldest_transaction(&self) -> Result<Option<Timestamp>, Unavailable> {
+        // Of sessions of other roles Postgres shows the beginning only to those who may read all statistics.
+        const OLDEST: &str = "
+            SELECT min(began) AS began FROM (
+                SELECT xact_start AS began FROM pg_stat_activity
+                WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+                UNION ALL
+                SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()
+            ) AS transaction";
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Nullable<Timestamptz>)]
+            began: Option<DateTime<Utc>>,
+        }
+        let mut conn = self.database.connection().await?;
+        let row: Row = Cached(sql(OLDEST)).get_result(&mut conn).await.map_err(unavailable)?;
+        Ok(row.began)
+    }
+
     async fn forgotten_before(&self) -> Result<Option<Timestamp>, Unavailable> {
         const FORGOTTEN: &str = "SELECT before FROM outbox_forgotten";
         #[derive(QueryableByName)]

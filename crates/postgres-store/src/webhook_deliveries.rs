@@ -194,9 +194,12 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
         let held: Vec<HeldRow> = held.map_err(unavailable)?;
         let read = |row: HeldRow| {
             let id = row.id();
-            row.read().inspect_err(
-                |error| tracing::error!(endpoint = %id, %error, "a webhook endpoint cannot be read; skipped"),
-            )
+            row.read().inspect_err(|error| {
+                tracing::error!(
+                    alarm = "webhook_endpoint_unreadable",
+                    endpoint = %id, %error, "a webhook endpoint cannot be read; skipped"
+                )
+            })
         };
         Ok(held.into_iter().filter_map(|row| read(row).ok()).collect())
     }

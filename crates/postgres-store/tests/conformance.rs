@@ -10,8 +10,9 @@ use encore_postgres_store::{
     Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDrafts, PostgresDraws,
     PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords,
     PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords, PostgresReservations,
-    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements, PostgresUsers,
-    PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
+    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions, PostgresSettlements,
+    PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints,
+    PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -39,6 +40,7 @@ async fn bench() -> RecordBench {
         card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
         outbox: Arc::new(PostgresOutbox::new(database.clone())),
         notifications: Arc::new(PostgresNotifications::new(database.clone())),
+        sent_alarms: Arc::new(PostgresSentAlarms::new(database.clone())),
         relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), "events")),
         webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
         webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
@@ -72,5 +74,6 @@ encore_port_tests::webhook_endpoints!(bench);
 encore_port_tests::webhook_deliveries!(bench);
 encore_port_tests::relay_cursor!(bench);
 encore_port_tests::notifications!(bench);
+encore_port_tests::sent_alarms!(bench);
 encore_port_tests::audit!(bench);
 encore_port_tests::audit_log!(bench);

@@ -113,3 +113,17 @@ async fn an_idle_system_writes_no_windows() {
     let end = bench.outbox.after(first, 10).await.expect("the database is available").end;
     assert_eq!(end, first);
 }
+
+#[tokio::test]
+async fn the_oldest_transaction_is_one_that_has_written_and_not_ended() {
+    let bench = Bench::start().await;
+    let oldest = async || bench.outbox.oldest_transaction().await.expect("the database is available");
+    let _reads = connect(&bench, "BEGIN; SELECT 1").await;
+    assert_eq!(oldest().await, None, "what only reads holds back nothing");
+    let mut slow = connect(&bench, &format!("BEGIN; {}", write("slow"))).await;
+    let began = oldest().await.expect("a transaction");
+    let _later = connect(&bench, &format!("BEGIN; {}", write("later"))).await;
+    assert_eq!(oldest().await, Some(began));
+    slow.batch_execute("COMMIT").await.expect("the event is committed");
+    assert!(oldest().await.is_some_and(|other| other > began), "the later one is the oldest now");
+}

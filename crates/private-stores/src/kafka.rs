@@ -35,7 +35,30 @@ pub struct KafkaServer {
     folder: PathBuf,
     jars: PathBuf,
     port: u16,
+    /// The ports with TLS; none if it has none.
+    secured: Option<SecuredPorts>,
     server: Option<Daemon>,
+}
+
+/// What a broker needs to be reached by TLS. Everything is in PEM.
+pub struct KafkaSecurity<'a> {
+    /// The root by which its certificate is signed, and those of clients.
+    pub root: &'a str,
+    /// Its certificate, for `127.0.0.1`.
+    pub certificate: &'a str,
+    /// The private key of that.
+    pub key: &'a str,
+    /// The user who may log in, by PLAIN and by SCRAM.
+    pub user: &'a str,
+    /// The password of that user.
+    pub password: &'a str,
+}
+
+struct SecuredPorts {
+    /// Clients log in with a password.
+    sasl: u16,
+    /// Clients need a certificate.
+    tls: u16,
 }
 
 impl KafkaServer {
@@ -47,9 +70,22 @@ impl KafkaServer {
     /// Starts it with its files in `folder`, and waits until it serves. Its program is kept in the folder `jars`, and downloaded when it
     /// is not there.
     pub fn start(folder: &Path, jars: &Path) -> Result<Self, Box<dyn Error>> {
+        Self::begin(folder, jars, None)
+    }
+
+    /// Starts it like [`start`](Self::start), so that it can also be reached by TLS.
+    pub fn start_secured(folder: &Path, jars: &Path, security: &KafkaSecurity<'_>) -> Result<Self, Box<dyn Error>> {
+        Self::begin(folder, jars, Some(security))
+    }
+
+    fn begin(folder: &Path, jars: &Path, security: Option<&KafkaSecurity<'_>>) -> Result<Self, Box<dyn Error>> {
         fetch(jars)?;
-        let mut kafka = Self { folder: folder.to_owned(), jars: jars.to_owned(), port: free_port()?, server: None };
-        kafka.format()?;
+        let (folder, jars) = (folder.to_owned(), jars.to_owned());
+        let mut kafka = Self { folder, jars, port: free_port()?, secured: None, server: None };
+        if security.is_some() {
+            kafka.secured = Some(SecuredPorts { sasl: free_port()?, tls: free_port()? });
+        }
+        kafka.format(security)?;
         kafka.start_again()?;
         Ok(kafka)
     }
@@ -57,6 +93,16 @@ impl KafkaServer {
     /// `host:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `host:port` with TLS, where clients log in with a password. Only of a broker with security.
+    pub fn sasl_address(&self) -> Option<String> {
+        self.secured.as_ref().map(|ports| format!("127.0.0.1:{}", ports.sasl))
+    }
+
+    /// `host:port` with TLS, where clients need a certificate. Only of a broker with security.
+    pub fn tls_address(&self) -> Option<String> {
+        self.secured.as_ref().map(|ports| format!("127.0.0.1:{}", ports.tls))
     }
 
     /// Kills it with SIGKILL, as a failure of the machine would.
@@ -71,8 +117,9 @@ impl KafkaServer {
         let mut java = self.java("kafka.Kafka");
         java.arg(self.properties());
         let log = self.folder.with_extension("log");
-        let port = self.port;
-        let ready = move |_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        let secured = self.secured.iter().flat_map(|ports| [ports.sasl, ports.tls]);
+        let ports: Vec<u16> = std::iter::once(self.port).chain(secured).collect();
+        let ready = move |_| ports.iter().all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok());
         self.server = Some(Daemon::start("kafka", &mut java, &log, ready)?);
         Ok(())
     }
@@ -91,14 +138,19 @@ impl KafkaServer {
     }
 
     /// Makes the folder of a new broker, which is its own controller.
-    fn format(&self) -> Result<(), Box<dyn Error>> {
+    fn format(&self, security: Option<&KafkaSecurity<'_>>) -> Result<(), Box<dyn Error>> {
         fs::create_dir_all(&self.folder)?;
         let (port, controller) = (self.port, free_port()?);
+        let (listeners, settings) = match (&self.secured, security) {
+            (Some(ports), Some(security)) => (ports.listeners(), self.secure(security)?),
+            _ => (String::new(), String::new()),
+        };
         let data = self.folder.join("data");
         let properties = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listeners}\ncontroller.listener.names=CONTROLLER\n\
+             inter.broker.listener.name=PLAINTEXT\n{settings}\
              log.dirs={}\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
              transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n",
             data.display()
@@ -106,11 +158,44 @@ impl KafkaServer {
         fs::write(self.properties(), properties)?;
         let mut format = self.java("kafka.tools.StorageTool");
         format.args(["format", "-t", CLUSTER_ID, "-c"]).arg(self.properties()).stdin(Stdio::null());
+        if let Some(KafkaSecurity { user, password, .. }) = security {
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                format.args(["--add-scram", &format!("{mechanism}=[name={user},password={password}]")]);
+            }
+        }
         let formatted = format.output()?;
         if formatted.status.success() {
             return Ok(());
         }
         Err(format!("the folder of Kafka cannot be formatted: {}", String::from_utf8_lossy(&formatted.stderr)).into())
+    }
+}
+
+impl KafkaServer {
+    /// Writes the certificates, and returns the settings that name them.
+    fn secure(&self, security: &KafkaSecurity<'_>) -> io::Result<String> {
+        let KafkaSecurity { root, certificate, key, user, password } = security;
+        let (own, roots) = (self.folder.join("broker.pem"), self.folder.join("roots.pem"));
+        fs::write(&own, format!("{key}\n{certificate}\n"))?;
+        fs::write(&roots, root)?;
+        let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+        let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+        let of_listener = "listener.name.sasl_ssl";
+        Ok(format!(
+            "ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
+             listener.name.ssl.ssl.client.auth=required\nsasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
+             {of_listener}.plain.sasl.jaas.config={plain} user_{user}=\"{password}\";\n\
+             {of_listener}.scram-sha-256.sasl.jaas.config={scram}\n\
+             {of_listener}.scram-sha-512.sasl.jaas.config={scram}\n",
+            own.display(),
+            roots.display()
+        ))
+    }
+}
+
+impl SecuredPorts {
+    fn listeners(&self) -> String {
+        format!(",SASL_SSL://127.0.0.1:{},SSL://127.0.0.1:{}", self.sasl, self.tls)
     }
 }
 

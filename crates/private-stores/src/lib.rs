@@ -16,7 +16,7 @@ mod stores;
 pub mod supervisor;
 
 pub use daemon::free_port;
-pub use kafka::KafkaServer;
+pub use kafka::{KafkaSecurity, KafkaServer};
 pub use localstripe::URL_VARIABLE as LOCALSTRIPE_URL;
 pub use missing::{Program, missing_programs};
 pub use postgres::URL_VARIABLE as DATABASE_URL;

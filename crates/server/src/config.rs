@@ -1,15 +1,18 @@
 //! Flags and `ENCORE_*` variables. They are checked together before any store is opened, and one error lists every
 //! violation.
 
+mod alarms;
 mod callers;
 mod check;
 mod demo;
 mod events;
 mod gateway_webhooks;
+mod kafka;
 mod listen;
 mod mail;
 mod payments;
 mod queues;
+mod roles;
 mod sessions;
 mod stores;
 mod stripe;
@@ -25,23 +28,28 @@ use encore_credentials::Keyring;
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
+use encore_events::AlarmWebhook;
 use encore_grpc::{ConnectionLimits, GuardedRpcs, TrustedProxies};
 
+pub use self::alarms::AlarmArgs;
 pub use self::callers::CallerArgs;
 use self::check::Check;
 pub use self::check::ConfigErrors;
 pub use self::demo::{Demo, DemoArgs};
 pub use self::events::{EventArgs, Events, Publisher};
 pub use self::gateway_webhooks::{GatewayWebhookArgs, GatewayWebhookConfig};
+pub use self::kafka::{KafkaArgs, KafkaTopic};
 pub use self::listen::{ListenArgs, MetricsConfig};
 pub use self::mail::{MailArgs, MailConfig, MailRoute};
 pub use self::payments::{Gateway, PaymentArgs};
 pub use self::queues::QueueArgs;
+pub use self::roles::RoleArgs;
 pub use self::sessions::SessionArgs;
 pub use self::stores::{DatabaseTarget, RedisTarget, StoreArgs, Stores};
 pub use self::stripe::StripeArgs;
 pub use self::tokens::TokenArgs;
 use crate::listener_tls::TlsFiles;
+use crate::roles::Roles;
 
 /// The arguments of `encore serve`. Values are kept as text, so that one check reports every invalid value.
 #[derive(Args, Clone)]
@@ -49,6 +57,9 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub listen: ListenArgs,
+    /// What this process does.
+    #[command(flatten)]
+    pub roles: RoleArgs,
     /// Which stores to use.
     #[command(flatten)]
     pub stores: StoreArgs,
@@ -76,6 +87,9 @@ pub struct ServeArgs {
     /// Where events are published.
     #[command(flatten)]
     pub events: EventArgs,
+    /// Where alarms are sent.
+    #[command(flatten)]
+    pub alarms: AlarmArgs,
     /// Whether to serve the demo.
     #[command(flatten)]
     pub demo: DemoArgs,
@@ -100,6 +114,7 @@ pub struct Config {
     pub metrics: Option<MetricsConfig>,
     pub tls: Option<TlsFiles>,
     pub proxies: TrustedProxies,
+    pub roles: Roles,
     pub stores: Stores,
     pub keyring: Keyring,
     pub sessions: SessionTerms,
@@ -119,6 +134,7 @@ pub struct Config {
     pub top_ups: TopUps,
     pub gateway_webhooks: Option<GatewayWebhookConfig>,
     pub events: Events,
+    pub alarms: Option<AlarmWebhook>,
 }
 
 impl ServeArgs {
@@ -143,8 +159,11 @@ impl ServeArgs {
         let callers = self.callers.read(check);
         let queues = self.queues.read(check);
         let payments = self.payments.read(check, is_embedded, self.allow_rehearsals);
+        let gateway = payments.as_ref().map(|payments| &payments.gateway);
+        let roles = self.roles.read(check, stores.as_ref(), gateway);
         let gateway_webhooks = self.gateway_webhooks.read(check);
         let events = self.events.read(check, is_embedded, address);
+        let alarms = self.alarms.read(check);
         let demo = self.demo.read(check, is_embedded, address);
         let grace = check.seconds("ENCORE_SHUTDOWN_SECONDS", &self.shutdown_seconds, 0..=300);
         let tolerance = check.number("ENCORE_CLOCK_TOLERANCE_MS", &self.clock_tolerance_ms, 100..=60_000);
@@ -154,6 +173,7 @@ impl ServeArgs {
             metrics: listen.metrics,
             tls: listen.tls,
             proxies: listen.proxies,
+            roles: roles?,
             stores: stores?,
             keyring: keyring?,
             sessions: sessions?,
@@ -173,6 +193,7 @@ impl ServeArgs {
             top_ups: payments.top_ups,
             gateway_webhooks,
             events: events?,
+            alarms: alarms.ok()?,
         })
     }
 }

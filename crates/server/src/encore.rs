@@ -43,9 +43,10 @@ use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
-use self::events::{event_backlog, notifier, relay, webhook_deliverer, webhooks};
+use self::events::{alarm_conditions, event_backlog, notifier, relay, webhook_deliverer, webhooks};
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
+use crate::roles::Roles;
 use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
 use crate::system::cores;
@@ -167,6 +168,7 @@ impl Encore {
             limits: ConnectionLimits::default(),
             proxies: TrustedProxies::default(),
             tls: None,
+            health_only: false,
             availability,
         };
         Self { api, workers, sales, card_hints, event_backlog, rehearsal_fans }
@@ -186,6 +188,13 @@ impl Encore {
     /// The same instance, with `RehearsalService` registered.
     pub fn allowing_rehearsals(mut self) -> Self {
         self.api.rehearsal_fans = Some(self.rehearsal_fans.clone());
+        self
+    }
+
+    /// The same instance, which does only what is of these roles. Without that of the API it serves nothing but its health.
+    pub fn playing(mut self, roles: Roles) -> Self {
+        self.api.health_only = !roles.api;
+        self.workers = self.workers.playing(roles);
         self
     }
 
@@ -431,6 +440,7 @@ fn workers(
         relay: relay(ports),
         webhooks: webhook_deliverer(ports),
         notifier: notifier(ports),
+        alarms: alarm_conditions(ports),
         sessions,
         stores,
     })

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod alarms;
 pub mod command_line;
 pub mod commands;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod listener_tls;
 pub mod metrics;
 pub mod output;
 pub mod ports;
+pub mod roles;
 mod stock;
 pub mod store_watch;
 pub mod system;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use encore_server::command_line::{ByVariables, Cli, Command};
 use encore_server::commands::{self, CommandError};
 use encore_server::output::print_error_line;
-use encore_server::telemetry;
+use encore_server::telemetry::{self, AlarmTap};
 use encore_server::variables::variables;
 use mimalloc::MiMalloc;
 
@@ -19,13 +19,16 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = cli.log.as_deref().unwrap_or("info");
-    if let Err(error) = telemetry::init(log, cli.log_format) {
-        print_error_line(format_args!("encore: ENCORE_LOG: {error}"));
-        return ExitCode::FAILURE;
-    }
+    let alarms = match telemetry::init(log, cli.log_format) {
+        Ok(alarms) => alarms,
+        Err(error) => {
+            print_error_line(format_args!("encore: ENCORE_LOG: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let by_variables = || Command::Serve(Box::new(ByVariables::parse_from(["encore"]).serve));
     let command = cli.command.unwrap_or_else(by_variables);
-    match run(command) {
+    match run(command, alarms) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error_line(format_args!("encore: {error}"));
@@ -40,9 +43,9 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(command: Command) -> Result<(), CommandError> {
+async fn run(command: Command, alarms: AlarmTap) -> Result<(), CommandError> {
     match command {
-        Command::Serve(args) => Box::pin(commands::serve::run(&args)).await,
+        Command::Serve(args) => Box::pin(commands::serve::run(&args, &alarms)).await,
         Command::CheckConfig(args) => commands::check_config::run(&args, &variables(&Cli::command())).await,
         Command::Health(args) => commands::health::run(&args).await,
         Command::Migrate(args) => commands::migrate::run(&args).await,

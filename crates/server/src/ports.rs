@@ -11,25 +11,26 @@ use encore_domain::ports::{
     AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Drafts, Draws, EventPublisher, Ids, LaneGrants,
     Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords,
     QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords, Reservations,
-    SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, Sessions, Settlements, Users,
-    WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
+    SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, SentAlarms, Sessions, Settlements,
+    Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryMailer,
     MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
     MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords,
-    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySessions,
-    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms,
+    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints,
+    MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresClock,
     PostgresDrafts, PostgresDraws, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
     PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords,
-    PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSessions, PostgresSettlements,
-    PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints,
-    PostgresWithdrawals,
+    PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions,
+    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries,
+    PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 
@@ -80,6 +81,7 @@ pub struct Ports {
     pub notifications: Arc<dyn Notifications>,
     /// Where the notifier is.
     pub notifier_cursor: Arc<dyn RelayCursor>,
+    pub sent_alarms: Arc<dyn SentAlarms>,
     /// None if events are not published.
     pub publisher: Option<Arc<dyn EventPublisher>>,
     pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
@@ -136,6 +138,7 @@ impl Ports {
             relay_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), EVENT_RELAY)),
             notifications: Arc::new(MemoryNotifications::new(records.clone())),
             notifier_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), NOTIFIER)),
+            sent_alarms: Arc::new(MemorySentAlarms::new(records.clone())),
             publisher: None,
             webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
             webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
@@ -190,6 +193,7 @@ impl Ports {
             relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), EVENT_RELAY)),
             notifications: Arc::new(PostgresNotifications::new(database.clone())),
             notifier_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), NOTIFIER)),
+            sent_alarms: Arc::new(PostgresSentAlarms::new(database.clone())),
             webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
             webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),

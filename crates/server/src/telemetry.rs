@@ -1,5 +1,7 @@
 //! Logging: text on a terminal, JSON elsewhere.
 
+mod alarm_tap;
+mod line_filter;
 mod line_limit;
 
 use std::io::IsTerminal;
@@ -12,6 +14,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 
+pub use self::alarm_tap::AlarmTap;
+use self::line_filter::LineFilter;
 use self::line_limit::LineLimit;
 
 /// The crates whose details are logged if the filter asks for them: Encore's own, and the layer that logs calls. Drivers
@@ -27,28 +31,32 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error. `filter` is in the syntax of `tracing_subscriber::EnvFilter`.
-pub fn init(filter: &str, format: Option<LogFormat>) -> Result<(), ParseError> {
+/// Starts logging to standard error. `filter` is in the syntax of `tracing_subscriber::EnvFilter`. Returns what raises the alarms that are
+/// logged.
+pub fn init(filter: &str, format: Option<LogFormat>) -> Result<AlarmTap, ParseError> {
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     init_with(filter, format, terminal, std::io::stderr)
 }
 
 /// Starts logging to a writer, with colours if `ansi` is set. Whatever the filter says, other crates than those of
-/// Encore log at `info` and above only, and no callsite writes more than a few lines a second.
-pub fn init_with<W>(filter: &str, format: LogFormat, ansi: bool, writer: W) -> Result<(), ParseError>
+/// Encore log at `info` and above only, no callsite writes more than a few lines a second, and alarms are written.
+pub fn init_with<W>(filter: &str, format: LogFormat, ansi: bool, writer: W) -> Result<AlarmTap, ParseError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filters =
-        registry().with(EnvFilter::try_new(filter)?).with(filter_fn(carries_no_payload)).with(LineLimit::default());
+    let filters = registry()
+        .with(LineFilter(EnvFilter::try_new(filter)?))
+        .with(filter_fn(carries_no_payload))
+        .with(LineLimit::default());
     // A failure to log would be printed to standard error, which panics if its reader is gone.
+    let alarms = AlarmTap::default();
     let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
     match format {
-        LogFormat::Text => filters.with(lines.with_ansi(ansi).with_target(false)).init(),
-        LogFormat::Json => filters.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Text => filters.with(lines.with_ansi(ansi).with_target(false)).with(alarms.clone()).init(),
+        LogFormat::Json => filters.with(lines.json().flatten_event(true)).with(alarms.clone()).init(),
     }
-    Ok(())
+    Ok(alarms)
 }
 
 fn carries_no_payload(metadata: &Metadata<'_>) -> bool {

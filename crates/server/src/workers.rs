@@ -1,8 +1,9 @@
-//! The background loops of every instance. Every step is idempotent and may run on several instances at the same time,
+//! The background loops of an instance, by its roles. Every step is idempotent and may run on several instances at the same time,
 //! so a step that fails is retried.
 
+mod loops;
+
 use std::error::Error;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,35 +18,30 @@ use encore_app::upkeep::Upkeep;
 use encore_domain::ports::Outbox;
 use encore_events::{Notifier, Relay, WebhookDeliverer};
 use encore_waiting_room::WaitingRoom;
-use futures::FutureExt;
-use metrics::{counter, histogram};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::warn;
 
-use crate::store_watch::{LOOK_EVERY, StoreWatch};
+pub(crate) use self::loops::repeat;
+use self::loops::{Loops, REPAIR_EVERY};
+use crate::alarms::AlarmConditions;
+use crate::roles::Roles;
+use crate::store_watch::StoreWatch;
 
 /// The interval at which expired holds are ended.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// The interval at which card payments that are due are taken up.
 const TAKE_UP_EVERY: Duration = Duration::from_millis(500);
-/// The interval at which pending settlements are propagated and overdue locks are compared with the claims.
-const REPAIR_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two comparisons of all locks on sale with the claims.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 /// The interval at which an instance learns which sessions have ended on others.
 const FOLLOW_SESSIONS_EVERY: Duration = Duration::from_millis(250);
 /// The pause between two steps that end expired sessions and delete ended ones.
 const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(10);
-/// The pause between two windows of the outbox where nothing is published. They keep windows small, should a relay begin one day.
-const CLOSE_WINDOW_EVERY: Duration = Duration::from_secs(1);
 /// The interval at which mails that were asked for are sent.
 const SEND_MAILS_EVERY: Duration = Duration::from_millis(250);
 /// The pause between two deletions of expired password resets.
 const SWEEP_RESETS_EVERY: Duration = Duration::from_mins(1);
-/// The pause between two deletions of old deliveries of webhooks, and of notes of notifications.
-const SWEEP_DELIVERIES_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two deletions of what is kept of past queues, and of old requests.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
@@ -62,8 +58,10 @@ pub struct Workers {
     relay: Option<Relay>,
     webhooks: WebhookDeliverer,
     notifier: Option<Notifier>,
+    alarms: AlarmConditions,
     sessions: SessionUseCases,
     password_resets: Option<PasswordResetUseCases>,
+    roles: Roles,
     pub(crate) stores: StoreWatch,
 }
 
@@ -79,6 +77,7 @@ pub(crate) struct WorkerParts {
     pub(crate) relay: Option<Relay>,
     pub(crate) webhooks: WebhookDeliverer,
     pub(crate) notifier: Option<Notifier>,
+    pub(crate) alarms: AlarmConditions,
     pub(crate) sessions: SessionUseCases,
     pub(crate) stores: StoreWatch,
 }
@@ -96,10 +95,11 @@ impl Workers {
             relay,
             webhooks,
             notifier,
+            alarms,
             sessions,
             stores,
         } = parts;
-        let password_resets = None;
+        let (password_resets, roles) = (None, Roles::ALL);
         Self {
             room,
             sales_gate,
@@ -111,10 +111,18 @@ impl Workers {
             relay,
             webhooks,
             notifier,
+            alarms,
             sessions,
             password_resets,
+            roles,
             stores,
         }
+    }
+
+    /// The loops of these roles alone.
+    pub(crate) fn playing(mut self, roles: Roles) -> Self {
+        self.roles = roles;
+        self
     }
 
     /// The same loops, which keep delivered events for this long.
@@ -184,11 +192,13 @@ impl Workers {
             relay,
             webhooks,
             notifier,
+            alarms,
             sessions,
             password_resets,
+            roles,
             stores,
         } = self;
-        let mut loops = Loops { running: JoinSet::new(), stop, stores };
+        let mut loops = Loops { running: JoinSet::new(), stop, stores, roles };
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
             room.refresh_open_queues().await
@@ -211,6 +221,9 @@ impl Workers {
             |room| async move { room.keep_presence().await },
             |room| async move { room.report_present().await },
         );
+        if !roles.worker {
+            loops.keep_up(room.clone(), upkeep.clone());
+        }
         loops.sweep(
             "queue records",
             WaitingRoom::CHECKPOINT_EVERY,
@@ -237,26 +250,37 @@ impl Workers {
             upkeep,
             |upkeep| async move { upkeep.repair_seat_locks().await },
         );
-        loops.repeat("ended sessions", FOLLOW_SESSIONS_EVERY, sessions.clone(), |sessions| async move {
-            sessions.follow_ended().await
-        });
+        if roles.api {
+            loops.repeat("ended sessions", FOLLOW_SESSIONS_EVERY, sessions.clone(), |sessions| async move {
+                sessions.follow_ended().await
+            });
+        }
         loops.sweep("sessions", SWEEP_SESSIONS_EVERY, sessions, |sessions| async move { sessions.sweep().await });
         if let Some(resets) = password_resets {
-            loops.repeat(
-                "mails",
-                SEND_MAILS_EVERY,
-                resets.clone(),
-                |resets| async move { resets.send_waiting().await },
-            );
+            // They wait in the memory of the instance that was asked for them.
+            if roles.api {
+                loops.repeat(
+                    "mails",
+                    SEND_MAILS_EVERY,
+                    resets.clone(),
+                    |resets| async move { resets.send_waiting().await },
+                );
+            }
             loops.sweep("password resets", SWEEP_RESETS_EVERY, resets, |resets| async move { resets.sweep().await });
         }
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
-        let relay = relay.map(|relay| keeping_for(notifier.as_ref(), relay));
+        // Where fans are told is not known of another process.
+        let fans_are_told = notifier.is_some() || !roles.notifier;
+        let relay =
+            relay.map(|relay| if fans_are_told { relay.keeping_at_least(Notifier::TOLD_WITHIN) } else { relay });
         loops.relay(outbox, relay.clone());
         loops.deliver(webhooks.clone());
         loops.notify(notifier.clone());
+        if roles.worker {
+            loops.repeat("alarms", AlarmConditions::LOOK_EVERY, alarms, |alarms| async move { alarms.look().await });
+        }
         if let Some(reconciler) = reconciler {
             loops.sweep("reconciliation", Reconciler::COMPARE_EVERY, reconciler, |reconciler| async move {
                 reconciler.compare().await
@@ -274,169 +298,10 @@ impl Workers {
     }
 }
 
-/// The relay, which keeps events for as long as fans may be told of them.
-fn keeping_for(notifier: Option<&Notifier>, relay: Relay) -> Relay {
-    match notifier {
-        Some(_) => relay.keeping_at_least(Notifier::TOLD_WITHIN),
-        None => relay,
-    }
-}
-
 /// Logs that leases were not given up at the end.
 fn report(leases_of: &'static str, released: Result<(), impl Error + 'static>) {
     if let Err(error) = released {
         let error = &error as &dyn Error;
         warn!(leases_of, error, "leases not released; another instance waits for their end");
-    }
-}
-
-/// The loops that run.
-struct Loops {
-    running: JoinSet<()>,
-    stop: CancellationToken,
-    stores: StoreWatch,
-}
-
-impl Loops {
-    fn watch_stores(&mut self) {
-        let stores = self.stores.clone();
-        let look = move || {
-            let stores = stores.clone();
-            async move {
-                stores.look().await;
-                Ok::<_, std::convert::Infallible>(())
-            }
-        };
-        self.running.spawn(repeat("stores", self.stop.clone(), LOOK_EVERY, || true, look));
-    }
-
-    /// Publishes events; where they are not published, only closes windows.
-    fn relay(&mut self, outbox: Arc<dyn Outbox>, relay: Option<Relay>) {
-        let Some(relay) = relay else {
-            return self.repeat("outbox windows", CLOSE_WINDOW_EVERY, outbox, |outbox| async move {
-                outbox.close_window().await
-            });
-        };
-        let stop = self.stop.clone();
-        self.sweep("event relay", Relay::POLL_EVERY, relay, move |relay| {
-            let stop = stop.clone();
-            async move { relay.step(&stop).await }
-        });
-    }
-
-    /// Tells fans of events.
-    fn notify(&mut self, notifier: Option<Notifier>) {
-        let Some(notifier) = notifier else { return };
-        let stop = self.stop.clone();
-        self.sweep("notifications", Notifier::POLL_EVERY, notifier.clone(), move |notifier| {
-            let stop = stop.clone();
-            async move { notifier.step(&stop).await }
-        });
-        let stop = self.stop.clone();
-        self.sweep("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, move |notifier| {
-            let stop = stop.clone();
-            async move { notifier.forget(&stop).await }
-        });
-    }
-
-    /// Sends events to the endpoints of webhooks.
-    fn deliver(&mut self, webhooks: WebhookDeliverer) {
-        let stop = self.stop.clone();
-        self.sweep("webhooks", WebhookDeliverer::POLL_EVERY, webhooks.clone(), move |webhooks| {
-            let stop = stop.clone();
-            async move { webhooks.poll(&stop).await }
-        });
-        let stop = self.stop.clone();
-        self.sweep("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, move |webhooks| {
-            let stop = stop.clone();
-            async move { webhooks.forget(&stop).await }
-        });
-    }
-
-    /// Repeats a step.
-    fn repeat<P, E, F>(&mut self, name: &'static str, pause: Duration, on: P, step: impl Fn(P) -> F + Send + 'static)
-    where
-        P: Clone + Send + 'static,
-        E: Error + Send + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        self.running.spawn(repeat(name, self.stop.clone(), pause, || true, move || step(on.clone())));
-    }
-
-    /// Repeats a step that ends what is past its deadline, or records when something was. It is left out while the clock is wrong.
-    fn sweep<P, E, F>(&mut self, name: &'static str, pause: Duration, on: P, step: impl Fn(P) -> F + Send + 'static)
-    where
-        P: Clone + Send + 'static,
-        E: Error + Send + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        let stores = self.stores.clone();
-        let may_sweep = move || stores.may_sweep();
-        self.running.spawn(repeat(name, self.stop.clone(), pause, may_sweep, move || step(on.clone())));
-    }
-
-    /// Repeats a step that ends what is past its deadline. While the clock is wrong, another is repeated that does the rest of it.
-    fn sweep_or_look<P, E, F, G>(
-        &mut self,
-        name: &'static str,
-        pause: Duration,
-        on: P,
-        sweep: impl Fn(P) -> F + Send + 'static,
-        look: impl Fn(P) -> G + Send + 'static,
-    ) where
-        P: Clone + Send + 'static,
-        E: Error + Send + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-        G: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        let stores = self.stores.clone();
-        let step = move || {
-            if stores.may_sweep() { sweep(on.clone()).left_future() } else { look(on.clone()).right_future() }
-        };
-        self.running.spawn(repeat(name, self.stop.clone(), pause, || true, step));
-    }
-}
-
-/// Repeats a step until `stop` is cancelled, while it `may` run. The first failure and the first success after it are logged, not
-/// the failures between them. A step that panics is repeated, too.
-pub(crate) async fn repeat<E, F>(
-    name: &'static str,
-    stop: CancellationToken,
-    pause: Duration,
-    may: impl Fn() -> bool,
-    step: impl Fn() -> F,
-) where
-    E: Error + 'static,
-    F: Future<Output = Result<(), E>>,
-{
-    let mut failing = false;
-    while !stop.is_cancelled() {
-        if may() {
-            let began = Instant::now();
-            let outcome = AssertUnwindSafe(step()).catch_unwind().await;
-            histogram!("encore_worker_step_duration_seconds", "worker" => name).record(began.elapsed());
-            if !matches!(outcome, Ok(Ok(()))) {
-                counter!("encore_worker_failures_total", "worker" => name).increment(1);
-            }
-            match outcome {
-                Ok(Ok(())) if failing => {
-                    info!(worker = name, "worker step succeeded again; worker recovered");
-                    failing = false;
-                }
-                Ok(Err(error)) if !failing => {
-                    warn!(worker = name, error = &error as &dyn Error, "worker step failed; retrying");
-                    failing = true;
-                }
-                Ok(Ok(()) | Err(_)) => {}
-                Err(_) => {
-                    error!(worker = name, "worker step panicked; retrying");
-                    failing = true;
-                }
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sleep(pause) => {}
-        }
     }
 }

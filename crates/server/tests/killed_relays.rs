@@ -15,11 +15,12 @@ use encore_domain::event::message::EventMessage;
 use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::ids::UserId;
 use encore_event_format::from_json_line;
-use encore_events::{KafkaReader, event_files};
+use encore_events::{KafkaReader, KafkaServers, event_files};
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_private_stores::KafkaServer;
 use encore_server::ports::Ports;
+use encore_tests::ledger::damage;
 use encore_tests::world::{until, variable};
 use futures::future::join_all;
 use rdkafka::mocking::MockCluster;
@@ -30,6 +31,8 @@ const FANS: usize = 6;
 const INSTANCES: usize = 3;
 const KILLS: usize = 9;
 const TOPIC: &str = "encore.events.test";
+/// Gives the oldest event an id under which it was not published.
+const LOSE: &str = "UPDATE outbox SET event_id = 'lost' WHERE sequence = (SELECT min(sequence) FROM outbox)";
 const KEYS: &str = "test:a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=";
 
 /// A child process that is killed with SIGKILL when it is dropped.
@@ -97,7 +100,7 @@ fn in_files(folder: &Path) -> Vec<EventMessage> {
 
 /// All events of the topic, in the order of each partition. None if it cannot be read now.
 fn in_topic(brokers: &str) -> Option<Vec<EventMessage>> {
-    let reader = KafkaReader::open(brokers, TOPIC, true).ok()?;
+    let reader = KafkaReader::open(&KafkaServers::plain(brokers), TOPIC, true).ok()?;
     let length = usize::try_from(reader.length()).expect("few");
     let mut events = Vec::new();
     while events.len() < length {
@@ -154,6 +157,25 @@ async fn nothing_is_lost(
         assert_eq!(first.remove(fan), Some(ids), "each event once, in the order of the commits");
     }
     assert!(first.is_empty(), "{first:?}");
+
+    // What is acknowledged is there, says the command, too; and it says which event is not.
+    let (code, published) = verify(&database, to);
+    assert_eq!((code, &published["missing"]), (Some(0), &0.into()), "{published}");
+    assert!(published["compared"].as_u64().is_some_and(|compared| compared > 0), "{published}");
+    damage(&database, LOSE).await;
+    let (code, published) = verify(&database, to);
+    assert_eq!((code, &published["missing"]), (Some(3), &1.into()), "{published}");
+    assert_eq!(published["findings"][0]["event"], "lost");
+}
+
+/// Runs `encore verify`. Returns its exit code, and what it says about what was published.
+fn verify(database: &ScratchDatabase, to: &[(&str, String)]) -> (Option<i32>, serde_json::Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_encore"));
+    command.args(["verify", "--json"]).envs(to.iter().cloned()).env_remove("ENCORE_REDIS_URL");
+    let output = command.env("ENCORE_DATABASE_URL", database.url()).output().expect("the binary runs");
+    let report = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+    let why = String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), report.unwrap_or_else(|error| panic!("{error}: {why}"))["published"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]

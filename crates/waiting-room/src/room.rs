@@ -296,10 +296,15 @@ impl WaitingRoom {
         self.0.admission.renew().await
     }
 
-    /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
-    pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
+    /// Forgets what this instance knows of queues that are closed. [`Self::checkpoint`] does that, too.
+    pub fn forget_closed(&self) {
         let on_sale = self.0.open_queues.on_sale();
         self.0.recovery.forget_closed(|performance| on_sale.contains_key(&performance));
+    }
+
+    /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
+    pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
+        self.forget_closed();
         let queues = self.0.open_queues.all().into_iter().map(|open| (open.performance, open));
         let checkpoint = |open| {
             let recovery = Arc::clone(&self.0.recovery);

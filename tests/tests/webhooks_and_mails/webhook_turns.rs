@@ -120,6 +120,10 @@ impl Outbox for TestOutbox {
         self.outbox.forget(delivered, before, limit).await
     }
 
+    async fn oldest_transaction(&self) -> Result<Option<Timestamp>, Unavailable> {
+        self.outbox.oldest_transaction().await
+    }
+
     async fn forgotten_before(&self) -> Result<Option<Timestamp>, Unavailable> {
         self.outbox.forgotten_before().await
     }

@@ -26,6 +26,7 @@ mod refunds;
 mod relay_cursor;
 mod request_records;
 mod sales_switches;
+mod sent_alarms;
 mod settlements;
 mod store_clock;
 mod wallet_credits;
@@ -65,6 +66,7 @@ pub use refunds::Refunds;
 pub use relay_cursor::RelayCursor;
 pub use request_records::RequestRecords;
 pub use sales_switches::SalesSwitches;
+pub use sent_alarms::SentAlarms;
 pub use settlements::Settlements;
 pub use store_clock::StoreClock;
 pub use wallet_credits::WalletCredits;
@@ -86,7 +88,8 @@ pub use self::{
     queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
     rate_limits::MockRateLimits, reconciliations::MockReconciliations, refunds::MockRefunds,
     relay_cursor::MockRelayCursor, request_records::MockRequestRecords, sales_switches::MockSalesSwitches,
-    settlements::MockSettlements, store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets,
-    webhooks::MockSecretSeals, webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints,
-    webhooks::MockWebhookSender, withdrawals::MockWithdrawals,
+    sent_alarms::MockSentAlarms, settlements::MockSettlements, store_clock::MockStoreClock,
+    wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
+    webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints, webhooks::MockWebhookSender,
+    withdrawals::MockWithdrawals,
 };

@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 /// - `counting`: the backlog counts what was committed after a place, whether or not its window is closed
 /// - `forgetting`: what is delivered and older than a moment goes, at most `limit` at once, and nothing else; reading goes on behind it
 /// - `telling_what_was_forgotten`: the latest moment before which something may have gone
+/// - `waiting_for_transactions`: what has ended is no transaction that windows wait for
 /// - `keeping_for_endpoints`: what an endpoint of webhooks has yet to be sent stays, unless it is disabled or removed
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -45,6 +46,10 @@ pub trait Outbox: Send + Sync {
 
     /// What was committed after a place.
     async fn backlog(&self, place: OutboxPlace) -> Result<Backlog, Unavailable>;
+
+    /// When the oldest transaction began that has written and not ended, as far as it can be seen. Its events are in no window yet, and
+    /// what reads windows passes all that came after it began. None if there is none.
+    async fn oldest_transaction(&self) -> Result<Option<Timestamp>, Unavailable>;
 
     /// Deletes records that are not after `delivered` and older than `before`. Returns how many. The audit expects no event of a
     /// change before that moment any more.

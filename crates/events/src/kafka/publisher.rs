@@ -9,10 +9,7 @@ use encore_domain::error::Unavailable;
 use encore_domain::event::message::{EventMessage, PublishOutcome, publishable, too_large};
 use encore_domain::ports::EventPublisher;
 use encore_event_format::SOURCE;
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
@@ -22,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::client::{BrokerLog, client_config};
 use crate::kafka_target::{KafkaTarget, WithoutKafka};
 
 /// What the publisher is called in errors.
@@ -47,28 +45,15 @@ const PROTOBUF: &str = "application/protobuf";
 /// most, because an idempotent producer leaves no gaps. So what is published again after that comes in order, too.
 pub struct KafkaPublisher {
     target: KafkaTarget,
+    log: BrokerLog,
     /// None before the first batch and after a failure.
-    producer: Mutex<Option<FutureProducer<Quiet>>>,
+    producer: Mutex<Option<FutureProducer<BrokerLog>>>,
 }
 
 impl KafkaTarget {
     /// The publisher to this target. It connects when there is something to publish.
     pub fn publisher(self) -> Result<Arc<dyn EventPublisher>, WithoutKafka> {
         Ok(Arc::new(KafkaPublisher::new(self)))
-    }
-}
-
-/// What the library says of connections that fail is for debugging: the relay's worker logs once that Kafka is away.
-#[derive(Clone, Copy)]
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
     }
 }
 
@@ -83,14 +68,13 @@ struct NoTopic {
 impl KafkaPublisher {
     /// Publishes to this target. It connects when there is something to publish.
     pub fn new(target: KafkaTarget) -> Self {
-        Self { target, producer: Mutex::default() }
+        Self { target, log: BrokerLog::default(), producer: Mutex::default() }
     }
 
     /// A producer, once the topic exists.
-    async fn open(&self) -> Result<FutureProducer<Quiet>, Box<dyn Error + Send + Sync>> {
-        let mut config = ClientConfig::new();
+    async fn open(&self) -> Result<FutureProducer<BrokerLog>, Box<dyn Error + Send + Sync>> {
+        let mut config = client_config(&self.target.servers);
         config
-            .set("bootstrap.servers", &self.target.brokers)
             .set("client.id", "encore")
             .set("enable.idempotence", "true")
             .set("acks", "all")
@@ -101,20 +85,18 @@ impl KafkaPublisher {
             .set("message.max.bytes", MESSAGE_BYTES_MAX)
             // Messages do not time out one by one, which would leave gaps; see the type's documentation.
             .set("message.timeout.ms", "0");
-        let producer: FutureProducer<Quiet> = config.create_with_context(Quiet)?;
+        let producer: FutureProducer<BrokerLog> = config.create_with_context(self.log.clone())?;
         if !has_topic(&producer, &self.target.topic).await? {
-            self.create_topic(&config).await?;
+            self.create_topic().await?;
         }
         Ok(producer)
     }
 
-    async fn create_topic(&self, config: &ClientConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let KafkaTarget { topic, partitions, replication, .. } = &self.target;
+    async fn create_topic(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let KafkaTarget { servers, topic, partitions, replication } = &self.target;
         let replication = TopicReplication::Fixed(replication.unwrap_or(-1));
         let new = NewTopic::new(topic, *partitions, replication).set("max.message.bytes", MESSAGE_BYTES_MAX);
-        let admin: AdminClient<Quiet> = ClientConfig::new()
-            .set("bootstrap.servers", config.get("bootstrap.servers").unwrap_or_default())
-            .create_with_context(Quiet)?;
+        let admin: AdminClient<BrokerLog> = client_config(servers).create_with_context(self.log.clone())?;
         let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN));
         for created in admin.create_topics([&new], &options).await? {
             match created {
@@ -130,7 +112,7 @@ impl KafkaPublisher {
     /// Sends a batch and waits until all of it is acknowledged.
     async fn send(
         &self,
-        producer: &FutureProducer<Quiet>,
+        producer: &FutureProducer<BrokerLog>,
         batch: &[EventMessage],
     ) -> Result<Vec<PublishOutcome>, KafkaError> {
         let mut outcomes = publishable(batch, too_large);
@@ -159,7 +141,7 @@ impl EventPublisher for KafkaPublisher {
         let mut kept = self.producer.lock().await;
         let producer = match kept.take() {
             Some(producer) => producer,
-            None => self.open().await.map_err(|error| Unavailable::new(WHAT, error))?,
+            None => self.open().await.map_err(|error| Unavailable::new(WHAT, self.log.explain(error)))?,
         };
         let error: Box<dyn Error + Send + Sync> = match timeout(PUBLISH_WITHIN, self.send(&producer, batch)).await {
             Ok(Ok(outcomes)) => {
@@ -171,12 +153,12 @@ impl EventPublisher for KafkaPublisher {
         };
         // It waits for its thread, and purges what it has not sent.
         let _ = spawn_blocking(move || drop(producer)).await;
-        Err(Unavailable::new(WHAT, error))
+        Err(Unavailable::new(WHAT, self.log.explain(error)))
     }
 }
 
 /// Whether the broker has the topic.
-async fn has_topic(producer: &FutureProducer<Quiet>, topic: &str) -> Result<bool, Box<dyn Error + Send + Sync>> {
+async fn has_topic(producer: &FutureProducer<BrokerLog>, topic: &str) -> Result<bool, Box<dyn Error + Send + Sync>> {
     let (producer, topic) = (producer.clone(), topic.to_owned());
     let asking = spawn_blocking(move || {
         let metadata = producer.client().fetch_metadata(Some(&topic), ANSWER_WITHIN)?;

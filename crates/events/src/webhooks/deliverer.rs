@@ -103,7 +103,11 @@ impl WebhookDeliverer {
         let turns: Vec<_> = locked(&self.0.running).drain().collect();
         for (endpoint, turn) in turns {
             if turn.await.is_err() {
-                error!(%endpoint, "sending to a webhook endpoint panicked; retrying");
+                let worker = "webhooks";
+                error!(
+                    alarm = "worker_panicked",
+                    worker, %endpoint, "sending to a webhook endpoint panicked; retrying"
+                );
             }
         }
     }

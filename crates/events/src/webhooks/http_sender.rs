@@ -121,7 +121,7 @@ async fn read_to_reuse(mut answer: Response) {
 }
 
 /// Why there was no answer: the last cause. Errors of the client name the URL, whose path may have a secret.
-fn reason(error: &reqwest::Error) -> String {
+pub(crate) fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it did not answer in time".to_owned();
     }

@@ -301,7 +301,10 @@ impl Turns {
             {
                 Err(reason) => (WebhookAnswer::none(&reason), false),
                 Ok(_) if secrets.is_empty() => {
-                    error!(endpoint = %endpoint.id, "the secret of a webhook endpoint cannot be opened; rotate it, or restore the key");
+                    error!(
+                        alarm = "webhook_secret_unreadable",
+                        endpoint = %endpoint.id, "the secret of a webhook endpoint cannot be opened; rotate it, or restore the key"
+                    );
                     (WebhookAnswer::none("no secret of the endpoint can be opened"), true)
                 }
                 Ok(body) => {
@@ -393,6 +396,10 @@ fn tell(held: &HeldEndpoint, progress: &WebhookProgress, recorded: bool) {
         }
     }
     if let Some(Disabled { why, .. }) = progress.disabled {
-        error!(%endpoint, why = why.as_str(), "webhook endpoint disabled; it is sent nothing until an operator enables it");
+        let why = why.as_str();
+        error!(
+            alarm = "webhook_endpoint_disabled",
+            %endpoint, why, "webhook endpoint disabled; it is sent nothing until an operator enables it"
+        );
     }
 }

@@ -162,8 +162,10 @@ fn refusal(status: StatusCode, body: &[u8], is_saved: bool, request: &str) -> Ca
     let unknown = || CallError::unknown(format!("status {}, request {request}", status.as_u16()));
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         error!(
+            alarm = "gateway_key_refused",
             status = status.as_u16(),
-            request, "stripe refuses the secret key, or what it may do; no card is charged"
+            request,
+            "stripe refuses the secret key, or what it may do; no card is charged"
         );
         return unknown();
     }

@@ -12,6 +12,7 @@ use encore_events::{FileReader, KafkaReader};
 use uuid::Uuid;
 
 use crate::commands::CommandError;
+use crate::config::{KafkaArgs, KafkaTopic};
 use crate::output::print_error_line;
 
 /// The package of the types, which may be left out.
@@ -38,12 +39,9 @@ pub struct TailArgs {
     /// The folder of the event files.
     #[arg(long, env = "ENCORE_EVENT_FILES")]
     event_files: Option<PathBuf>,
-    /// Kafka instead: `host:port` of some brokers, comma-separated.
-    #[arg(long, env = "ENCORE_KAFKA_BROKERS")]
-    kafka_brokers: Option<String>,
-    /// The topic.
-    #[arg(long, env = "ENCORE_KAFKA_TOPIC", default_value = "encore.events")]
-    kafka_topic: String,
+    /// Kafka instead.
+    #[command(flatten)]
+    kafka: KafkaArgs,
     /// Only events of this type, such as `HoldPlaced`. May be repeated.
     #[arg(long = "type")]
     types: Vec<String>,
@@ -61,8 +59,8 @@ pub struct TailArgs {
 /// Prints events until it is interrupted.
 pub fn run(args: &EventsArgs) -> Result<(), CommandError> {
     let EventsCommand::Tail(args) = &args.command;
-    match (&args.kafka_brokers, &args.event_files) {
-        (Some(brokers), _) => tail_topic(args, brokers),
+    match (args.kafka.check()?, &args.event_files) {
+        (Some(topic), _) => tail_topic(args, &topic),
         (None, Some(folder)) => tail_files(args, folder),
         (None, None) => Err(CommandError::Usage("--event-files or --kafka-brokers: one must be set".to_owned())),
     }
@@ -91,10 +89,9 @@ fn tail_files(args: &TailArgs, folder: &Path) -> Result<(), CommandError> {
     }
 }
 
-fn tail_topic(args: &TailArgs, brokers: &str) -> Result<(), CommandError> {
-    let failed =
-        |error| CommandError::Read { what: format!("topic {}", args.kafka_topic), source: io::Error::other(error) };
-    let reader = KafkaReader::open(brokers, &args.kafka_topic, args.from_beginning).map_err(failed)?;
+fn tail_topic(args: &TailArgs, KafkaTopic { servers, topic }: &KafkaTopic) -> Result<(), CommandError> {
+    let failed = |error| CommandError::Read { what: format!("topic {topic}"), source: io::Error::other(error) };
+    let reader = KafkaReader::open(servers, topic, args.from_beginning).map_err(failed)?;
     let mut left = if args.from_beginning { reader.length() } else { 0 };
     while !args.no_follow || left > 0 {
         let Some(message) = reader.next(LOOK_EVERY).map_err(failed)? else { continue };

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use encore_app::error::{AppError, Violation};
 use encore_credentials::Keyring;
 use encore_domain::error::Unavailable;
-use encore_events::WithoutKafka;
+use encore_events::{CannotCompare, WithoutKafka};
 use encore_grpc::{GuardedRpcs, ServeError};
 use encore_mailer::NotAnSmtpUrl;
 use encore_payment_gateway::StripeConfigError;
@@ -78,6 +78,8 @@ pub enum CommandError {
     Task(#[from] tokio::task::JoinError),
     #[error("promises are broken: {}", .0.join(", "))]
     PromisesBroken(Vec<String>),
+    #[error("what was published was not examined")]
+    NotExamined(#[source] CannotCompare),
     #[error("the draw is invalid: {0}")]
     DrawBroken(String),
 }
@@ -85,12 +87,15 @@ pub enum CommandError {
 /// The exit code of `encore verify` and `encore verify-draw` if a promise is broken. A command that fails exits with 1,
 /// and one with invalid arguments with 2.
 const PROMISES_BROKEN: u8 = 3;
+/// The exit code of `encore verify` if it could not look at what was published, and found nothing else.
+const NOT_EXAMINED: u8 = 4;
 
 impl CommandError {
     /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::PromisesBroken(_) | Self::DrawBroken(_) => ExitCode::from(PROMISES_BROKEN),
+            Self::NotExamined(_) => ExitCode::from(NOT_EXAMINED),
             Self::Config(_)
             | Self::Usage(_)
             | Self::Unavailable(_)

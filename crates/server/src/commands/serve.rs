@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use encore_domain::ports::{EventPublisher, Mailer};
-use encore_events::{FilePublisher, HttpWebhookSender};
+use encore_events::{AlarmNotifier, AlarmNotifierParts, FilePublisher, HttpWebhookSender};
 use encore_grpc::ConnectionLimits;
 use encore_mailer::{FolderMailer, SmtpMailer};
 use encore_redis_store::{Redis, eviction_policy};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -26,19 +28,24 @@ use crate::metrics::{Metrics, Sources};
 use crate::output::print_line;
 use crate::ports::Ports;
 use crate::system::open_files_max;
+use crate::telemetry::AlarmTap;
 use crate::webhooks::WEBHOOK_PATH;
 
 /// The files that are open beside the clients' connections and the pool of Postgres: Redis, the places for health, the listener, logs.
 const OTHER_FILES: usize = 64;
 
+/// How long alarms that wait at the end have.
+const ALARMS_END_WITHIN: Duration = Duration::from_secs(5);
+
 /// Serves until SIGINT or SIGTERM.
-pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
+pub async fn run(args: &ServeArgs, alarms: &AlarmTap) -> Result<(), CommandError> {
     let config = args.check()?;
     // Before anything is measured.
     let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
     let webhook_sender = Arc::new(HttpWebhookSender::new(config.events.reach));
     let ports = Ports { publisher: publisher(&config)?, webhook_sender, ..ports };
+    let alarms = send_alarms(&config, &ports, alarms);
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
@@ -54,6 +61,9 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         Some(tls) => (encore.encrypting(tls.listener()), Some(tls)),
         None => (encore, None),
     };
+    let encore = encore.playing(config.roles);
+    config.roles.record();
+    info!(roles = %config.roles, "starting");
     let encore = if config.allow_rehearsals { encore.allowing_rehearsals() } else { encore };
     if let Some(demo) = &config.demo {
         demo::seed(&*catalog, &encore.api.identity, demo.operator.as_ref(), clock.now()).await?;
@@ -68,7 +78,7 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     if let (Some(metrics), Some(MetricsConfig { listen, audit_every })) = (metrics, config.metrics) {
         let listener = bind(listen).await?;
         info!(address = %listener.local_addr().unwrap_or(listen), "serving metrics");
-        let promises = audit_every.map(|every| encore.promises(every));
+        let promises = audit_every.filter(|_| config.roles.worker).map(|every| encore.promises(every));
         let (sales, events) = (encore.sales.clone(), encore.event_backlog.clone());
         let sources = Sources { sales, events, promises };
         tokio::spawn(metrics.run(listener, sources, measuring.clone()));
@@ -99,7 +109,31 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
             print_line(format_args!("The demo operator is {email} with the password {password}."))?;
         }
     }
-    serve(encore, listener, &config).await
+    let served = serve(encore, listener, &config).await;
+    if let Some(AlarmTask { running, stop }) = alarms {
+        stop.cancel();
+        if timeout_at(Instant::now() + ALARMS_END_WITHIN, running).await.is_err() {
+            warn!("alarms that were raised last are not sent");
+        }
+    }
+    served
+}
+
+/// What sends alarms to operators.
+struct AlarmTask {
+    running: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+/// Begins to send alarms to operators, if there is a webhook for it.
+fn send_alarms(config: &Config, ports: &Ports, tap: &AlarmTap) -> Option<AlarmTask> {
+    let webhook = config.alarms.clone()?;
+    let (sent, clock) = (Arc::clone(&ports.sent_alarms), Arc::clone(&ports.clock));
+    let (alarms, notifier) = AlarmNotifier::new(AlarmNotifierParts { webhook, sent, clock });
+    tap.open(alarms);
+    info!("alarms are sent to a webhook");
+    let stop = CancellationToken::new();
+    Some(AlarmTask { running: tokio::spawn(notifier.run(stop.clone())), stop })
 }
 
 /// Where events are published.

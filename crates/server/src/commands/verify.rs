@@ -1,13 +1,18 @@
 //! `encore verify`.
 
+mod published;
+
+use std::error::Error;
 use std::fmt::Write;
 
 use clap::Args;
 use encore_domain::audit::{AuditReport, Promise, PromiseReport};
+use encore_events::CannotCompare;
 use encore_grpc::GuardedRpcs;
 use encore_redis_store::Redis;
 use serde_json::{Value, json};
 
+use self::published::{NotCompared, PublishedArgs, PublishedReport};
 use crate::commands::{CommandError, ports, unmigrated};
 use crate::config::{StoreArgs, Stores};
 use crate::encore::Encore;
@@ -18,6 +23,9 @@ use crate::output::print_line;
 pub struct VerifyArgs {
     #[command(flatten)]
     stores: StoreArgs,
+    /// Where events were published, to look for them there.
+    #[command(flatten)]
+    published: PublishedArgs,
     /// Print the report as one JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -26,12 +34,15 @@ pub struct VerifyArgs {
 /// The note below a report that was made without Redis.
 const STORED_ONLY: &str = "queues and seat state were not examined: ENCORE_REDIS_URL is not set";
 
-/// Audits the stored data, with queues and seat state if Redis is configured. Applies no migrations and writes nothing.
+/// Audits the stored data, with queues and seat state if Redis is configured, and looks for what was published where that is configured.
+/// Applies no migrations and writes nothing.
 pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
     let Stores::Durable { database, redis } = args.stores.check()? else {
         return Err(CommandError::Usage("ENCORE_DATABASE_URL: must be set, it names the database to verify".into()));
     };
+    let place = args.published.place()?;
     let ports = ports()?.on_postgres(&unmigrated(&database)).await?;
+    let (outbox, cursor) = (ports.outbox.clone(), ports.relay_cursor.clone());
     let report = match redis {
         Some(redis) => {
             let ports = ports.with_redis(Redis::open(&redis.servers()?, &redis.prefix).await?);
@@ -39,18 +50,32 @@ pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
         }
         None => Encore::new(ports, GuardedRpcs::default()).api.audit.verify_stored().await?,
     };
-    let text = if args.json { as_json(&report).to_string() } else { as_table(&report) };
-    print_line(text.trim_end())?;
-    let broken: Vec<&str> =
-        Promise::ALL.into_iter().filter(|promise| report.broken(*promise) > 0).map(Promise::name).collect();
-    if broken.is_empty() {
-        Ok(())
+    let compared = match place {
+        Some(place) => Some(published::compare(&*outbox, &*cursor, place).await),
+        None => None,
+    };
+    let (published, unexamined) = match compared.transpose() {
+        Ok(published) => (published, None),
+        Err(NotCompared::NotExamined(why)) => (None, Some(why)),
+        Err(NotCompared::Failed(error)) => return Err(error),
+    };
+    let text = if args.json {
+        as_json(&report, published.as_ref(), unexamined.as_ref()).to_string()
     } else {
-        Err(CommandError::PromisesBroken(broken.into_iter().map(str::to_owned).collect()))
+        as_table(&report) + &published.as_ref().map(PublishedReport::as_text).unwrap_or_default()
+    };
+    print_line(text.trim_end())?;
+    let broken = Promise::ALL.into_iter().filter(|promise| report.broken(*promise) > 0).map(Promise::name);
+    let is_missing = published.is_some_and(|published| published.missing > 0);
+    let broken: Vec<String> = broken.chain(is_missing.then_some(published::NAME)).map(str::to_owned).collect();
+    match unexamined {
+        _ if !broken.is_empty() => Err(CommandError::PromisesBroken(broken)),
+        Some(why) => Err(CommandError::NotExamined(why)),
+        None => Ok(()),
     }
 }
 
-fn as_json(report: &AuditReport) -> Value {
+fn as_json(report: &AuditReport, published: Option<&PublishedReport>, unexamined: Option<&CannotCompare>) -> Value {
     let promise = |promise: Promise| {
         let found = report.of(promise);
         let findings = found.map(|found| found.findings.as_slice()).unwrap_or_default();
@@ -63,7 +88,16 @@ fn as_json(report: &AuditReport) -> Value {
             "findings": findings.collect::<Vec<_>>(),
         })
     };
-    json!({ "clean": report.is_clean(), "promises": Promise::ALL.map(promise) })
+    let is_clean = report.is_clean() && published.is_none_or(|published| published.missing == 0);
+    let mut json = json!({ "clean": is_clean, "promises": Promise::ALL.map(promise) });
+    if let Some(published) = published {
+        json["published"] = published.as_json();
+    }
+    if let Some(why) = unexamined {
+        let cause = why.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        json["published"] = json!({ "name": published::NAME, "not_examined": format!("{why}{cause}") });
+    }
+    json
 }
 
 fn as_table(report: &AuditReport) -> String {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use encore_events::{FileLimits, HAS_KAFKA, KafkaTarget, Reach, WithoutKafka};
+use encore_events::{FileLimits, KafkaTarget, Reach};
 
 use super::check::Check;
+use super::kafka::{KafkaArgs, KafkaTopic};
 
 /// How long delivered events are kept with a database and without one, in hours: a week for consumers that fell behind; and an hour,
 /// because memory is all there is.
@@ -16,13 +17,9 @@ const RETENTION_HOURS: (&str, &str) = ("168", "1");
 /// Where events are published.
 #[derive(Args, Clone)]
 pub struct EventArgs {
-    /// Publish events to Kafka: `host:port` of some brokers, comma-separated. Connections are neither encrypted nor authenticated.
-    /// Only in a build with the feature `kafka`.
-    #[arg(long, env = "ENCORE_KAFKA_BROKERS")]
-    pub kafka_brokers: Option<String>,
-    /// The topic of events. It is created if it does not exist.
-    #[arg(long, env = "ENCORE_KAFKA_TOPIC", default_value = "encore.events")]
-    pub kafka_topic: String,
+    /// Publish events to Kafka.
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
     /// How many partitions the topic gets if it is created (1 to 1000).
     #[arg(long, env = "ENCORE_KAFKA_PARTITIONS", default_value = "12")]
     pub kafka_partitions: String,
@@ -78,7 +75,7 @@ impl EventArgs {
         let default = if is_embedded { RETENTION_HOURS.1 } else { RETENTION_HOURS.0 };
         let hours = self.event_retention_hours.as_deref().unwrap_or(default);
         let hours = check.number("ENCORE_EVENT_RETENTION_HOURS", hours, 1..=8_760);
-        let kafka = self.kafka(check);
+        let kafka = self.kafka_target(check);
         let folder = match self.event_files.as_deref() {
             Some("") => {
                 check.0.push("ENCORE_EVENT_FILES: must be a folder or off".to_owned());
@@ -86,11 +83,11 @@ impl EventArgs {
             }
             Some("off") => None,
             Some(folder) => Some(PathBuf::from(folder)),
-            None if is_embedded && self.kafka_brokers.is_none() => Some(default_folder(listen?)),
+            None if is_embedded && self.kafka.kafka_brokers.is_none() => Some(default_folder(listen?)),
             None => None,
         };
         let limits = FileLimits { file_bytes_max: u64::from(mb?) * 1_000_000, files_max: files_max? as usize };
-        if folder.is_some() && self.kafka_brokers.is_some() {
+        if folder.is_some() && self.kafka.kafka_brokers.is_some() {
             check.0.push("ENCORE_KAFKA_BROKERS: cannot be set together with ENCORE_EVENT_FILES".to_owned());
         }
         let publisher = match (kafka, folder) {
@@ -105,29 +102,13 @@ impl EventArgs {
 
 impl EventArgs {
     /// The topic, if brokers are named. An invalid value is recorded as a violation.
-    fn kafka(&self, check: &mut Check) -> Option<KafkaTarget> {
-        let name_fits = (1..=249).contains(&self.kafka_topic.len())
-            && self.kafka_topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        let rule = "must be 1 to 249 letters, digits or - _ .";
-        let topic = check.read("ENCORE_KAFKA_TOPIC", if name_fits { Ok(self.kafka_topic.clone()) } else { Err(rule) });
+    fn kafka_target(&self, check: &mut Check) -> Option<KafkaTarget> {
         let partitions = check.number("ENCORE_KAFKA_PARTITIONS", &self.kafka_partitions, 1..=1_000);
         let replicas = self.kafka_replicas.as_deref();
         let replicas = replicas.map(|replicas| check.number("ENCORE_KAFKA_REPLICAS", replicas, 1..=10));
-        let brokers = self.kafka_brokers.as_deref()?;
-        if !HAS_KAFKA {
-            return check.read("ENCORE_KAFKA_BROKERS", Err(WithoutKafka));
-        }
-        let is_address = |broker: &str| {
-            let parts =
-                broker.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(char::is_whitespace));
-            parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-        };
-        let are_addresses = brokers.split(',').map(str::trim).all(is_address);
-        let rule = "must be host:port, or several, comma-separated";
-        let brokers =
-            check.read("ENCORE_KAFKA_BROKERS", if are_addresses { Ok(brokers.to_owned()) } else { Err(rule) });
+        let KafkaTopic { servers, topic } = self.kafka.read(check).ok()??;
         let replication = replicas.flatten().map(u32::cast_signed);
-        Some(KafkaTarget { brokers: brokers?, topic: topic?, partitions: partitions?.cast_signed(), replication })
+        Some(KafkaTarget { servers, topic, partitions: partitions?.cast_signed(), replication })
     }
 }
 

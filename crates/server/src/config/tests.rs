@@ -29,6 +29,7 @@ fn one_error_lists_every_invalid_argument() {
         "--tls-certificate-file=/nowhere",
         "--database-url=mysql://x",
         "--redis-url=http://y",
+        "--roles=cook",
         "--database-pool=0",
         "--guarded-rpcs=HoldSeats,encore.queue.v1.QueueService/JoinQueue",
         "--shutdown-seconds=-1",
@@ -53,6 +54,8 @@ fn one_error_lists_every_invalid_argument() {
         "--kafka-topic=a b",
         "--kafka-partitions=0",
         "--kafka-replicas=11",
+        "--kafka-tls=perhaps",
+        "--kafka-sasl-mechanism=PAPER",
         "--event-file-mb=0",
         "--event-files-max=0",
         "--event-retention-hours=9000",
@@ -62,6 +65,7 @@ fn one_error_lists_every_invalid_argument() {
         "--sign-ups-per-hour=-1",
         "--log-ins-per-minute=many",
         "--trusted-proxies=10.0.0.0/33",
+        "--alarm-webhook=hooks.example",
         "--demo-operator-password=known",
     ]);
     let errors = args.check().expect_err("every argument is invalid").0;
@@ -71,6 +75,7 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_TLS_KEY_FILE",
         "ENCORE_DATABASE_URL",
         "ENCORE_REDIS_URL",
+        "ENCORE_ROLES: must be one or more",
         "ENCORE_DATABASE_POOL",
         "ENCORE_GUARDED_RPCS",
         "ENCORE_SHUTDOWN_SECONDS",
@@ -95,6 +100,10 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_KAFKA_TOPIC",
         "ENCORE_KAFKA_PARTITIONS",
         "ENCORE_KAFKA_REPLICAS",
+        "ENCORE_KAFKA_TLS",
+        "ENCORE_KAFKA_SASL_MECHANISM",
+        "ENCORE_KAFKA_SASL_USER",
+        "ENCORE_KAFKA_SASL_PASSWORD",
         "ENCORE_EVENT_FILE_MB",
         "ENCORE_EVENT_FILES_MAX",
         "ENCORE_EVENT_RETENTION_HOURS",
@@ -104,6 +113,7 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_SIGN_UPS_PER_HOUR",
         "ENCORE_LOG_INS_PER_MINUTE",
         "ENCORE_TRUSTED_PROXIES",
+        "ENCORE_ALARM_WEBHOOK",
         "ENCORE_DEMO_OPERATOR_PASSWORD",
     ] {
         assert!(errors.iter().any(|error| error.starts_with(name)), "{name} is missing from {errors:#?}");
@@ -119,6 +129,30 @@ fn a_password_in_a_url_is_not_printed() {
     let flags = ["--database-url=postgres://encore:hunter2@db/encore", "--redis-url=redis://:hunter2@redis"];
     let printed = format!("{:?}", args(&flags).stores.check().expect("valid URLs"));
     assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
+fn a_process_without_all_roles_shares_its_stores_and_its_gateway() {
+    let keys = format!("--token-keys=first:{}", "A".repeat(44));
+    let durable = ["--database-url=postgres://db/encore", &keys, "--roles=api"];
+    let shared = [durable.as_slice(), &["--redis-url=redis://redis"]].concat();
+    let errors = |flags: &[&str]| args(flags).check().err().map(|errors| errors.0).unwrap_or_default();
+    assert_eq!(errors(&shared), [""; 0]);
+    assert_eq!(args(&shared).check().expect("valid").roles.to_string(), "api");
+    let without_redis = errors(&durable);
+    assert!(matches!(&without_redis[..], [error] if error.starts_with("ENCORE_ROLES: ")), "{without_redis:?}");
+    let with_sandbox = errors(&[shared.as_slice(), &["--payment-gateway=sandbox"]].concat());
+    assert!(matches!(&with_sandbox[..], [error] if error.contains("sandbox")), "{with_sandbox:?}");
+    assert_eq!(errors(&["--roles=worker"]).len(), 2, "neither stores nor the gateway are shared");
+    assert_eq!(args(&[]).check().expect("valid").roles, Roles::ALL);
+}
+
+#[test]
+fn the_webhook_of_alarms_is_not_printed() {
+    let printed = format!("{:?}", args(&["--alarm-webhook=https://hooks.example/hunter2"]).check().expect("a URL"));
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let errors = args(&["--alarm-webhook=hunter2://hooks.example"]).check().expect_err("no URL of HTTP").0;
+    assert_eq!(errors, ["ENCORE_ALARM_WEBHOOK: must be a URL that begins with https:// or http://"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use encore_app::contexts::PerformanceContexts;
 use encore_app::webhooks::{WebhookParts, WebhookUseCases};
 use encore_events::{Notifier, NotifierParts, Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts};
 
+use crate::alarms::{AlarmConditionParts, AlarmConditions};
 use crate::metrics::EventBacklog;
 use crate::ports::Ports;
 
@@ -57,6 +58,16 @@ pub(super) fn webhooks(ports: &Ports, contexts: PerformanceContexts) -> WebhookU
         contexts,
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
+    })
+}
+
+/// What lasts too long.
+pub(super) fn alarm_conditions(ports: &Ports) -> AlarmConditions {
+    AlarmConditions::new(AlarmConditionParts {
+        outbox: ports.outbox.clone(),
+        cursor: ports.relay_cursor.clone(),
+        clock: ports.clock.clone(),
+        publishes: ports.publisher.is_some(),
     })
 }
 

@@ -37,9 +37,10 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// Every metric of a server.
-pub const METRICS: [Metric; 49] = [
+pub const METRICS: [Metric; 51] = [
     histogram("rpc_server_call_duration_seconds", "Calls, from the head of the request to the end of the response"),
     gauge("encore_rpc_server_active_calls", "Calls and streams under way"),
+    gauge("encore_role", "1 if the process has the role, else 0"),
     gauge("db_client_connection_max", "The most connections of the pool"),
     gauge("db_client_connection_count", "Connections in use"),
     gauge("db_client_connection_pending_requests", "Calls that wait for a connection"),
@@ -78,6 +79,7 @@ pub const METRICS: [Metric; 49] = [
     gauge("encore_event_keys_parked", "Those that failed often. Must be 0"),
     counter("encore_notifications_total", "Mails to fans about events, by outcome"),
     counter("encore_webhook_deliveries_total", "Tries to send an event to a webhook endpoint, by outcome"),
+    counter("encore_alarms_total", "Alarms for the webhook of operators, by outcome"),
     gauge("encore_webhook_endpoints", "Endpoints of webhooks, by state. Disabled ones are sent nothing"),
     gauge("encore_webhook_deliveries_waiting", "Events that wait to be sent to an endpoint again"),
     gauge(

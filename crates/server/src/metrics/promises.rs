@@ -43,7 +43,8 @@ impl Promises {
                 Ok(found) => {
                     for finding in found.findings() {
                         let (promise, subject) = (finding.promise.name(), &finding.subject);
-                        error!(%performance, promise, subject, detail = finding.detail, "promise broken");
+                        let detail = &finding.detail;
+                        error!(alarm = "promise_broken", %performance, promise, subject, detail, "promise broken");
                     }
                     report.add(found);
                 }

@@ -87,6 +87,7 @@ impl Verdict {
             self.clock = ClockVerdict::Differs;
             if before != ClockVerdict::Differs {
                 error!(
+                    alarm = "clock_wrong",
                     store,
                     ahead_ms,
                     ?tolerance,
@@ -105,6 +106,7 @@ impl Verdict {
         if let Some((store, reading)) = wrong.filter(|_| !was_wrong) {
             let ahead_ms = reading.ahead_ms();
             error!(
+                alarm = "store_clock_wrong",
                 store,
                 ahead_ms,
                 ?tolerance,

@@ -1,8 +1,10 @@
 //! Payments by card while the gateway is frozen and the instance that asks it is killed with SIGKILL, at each recorded step: before the
 //! gateway has done what it is asked for, and after that and before it has answered; and while the gateway does nothing at all. Another process
 //! of the binary completes the payment.
+//! `roles` has processes that share the work.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod roles;
 mod stripe;
 
 use std::env;
@@ -57,6 +59,11 @@ impl Fixture {
     }
 
     async fn instance(&self) -> (Process, Channel) {
+        self.instance_with(&[]).await
+    }
+
+    /// The same with further variables.
+    async fn instance_with(&self, variables: &[(&str, &str)]) -> (Process, Channel) {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("an address");
         drop(free);
@@ -74,6 +81,7 @@ impl Fixture {
             .env("ENCORE_STRIPE_SECRET_KEY", "sk_test_of_this_test")
             .env("ENCORE_STRIPE_RETURN_URL", "https://tickets.example/paid")
             .env("ENCORE_CANCEL_CLOSES_BEFORE_SECONDS", "0")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .spawn()
             .expect("the binary starts");
@@ -91,14 +99,16 @@ impl Fixture {
         Fan { user, access_token, queue_token: String::new(), channel: channel.clone() }
     }
 
+    /// The same performance, on sale now.
+    fn on_sale(&self, performance: Performance) -> Performance {
+        let (now, day) = (self.ports.clock.now(), Duration::from_hours(24));
+        let on_sale = OnSaleWindow { opens_at: now - day, closes_at: now + day };
+        Performance { starts_at: now + day, on_sale, ..performance }
+    }
+
     async fn performance(&self) -> PerformanceId {
         let (venue, concert) = (fixtures::venue(fixtures::small_chart()), fixtures::concert());
-        let (now, day) = (self.ports.clock.now(), Duration::from_hours(24));
-        let performance = Performance {
-            starts_at: now + day,
-            on_sale: OnSaleWindow { opens_at: now - day, closes_at: now + day },
-            ..fixtures::performance(concert.id, venue.id)
-        };
+        let performance = self.on_sale(fixtures::performance(concert.id, venue.id));
         let id = performance.id;
         self.ports.catalog.add_venue(venue, None).await.expect("a new venue");
         self.ports.catalog.add_concert(concert, None).await.expect("a new concert");

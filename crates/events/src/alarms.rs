@@ -1,0 +1,5 @@
+mod notifier;
+mod webhook;
+
+pub use notifier::{AlarmNotifier, AlarmNotifierParts, Alarms};
+pub use webhook::{AlarmWebhook, AlarmWebhookError};

@@ -32,10 +32,13 @@ pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
         | Event::SeatsUnblocked(_)
         | Event::WalletToppedUp { .. }
         | Event::WalletWithdrawn { .. }
+        | Event::PaymentChanged(_)
         | Event::UserSignedUp { .. }
         | Event::UserDeleted { .. }
         | Event::UserRoleChanged { .. }
         | Event::PerformancePublished { .. }
+        | Event::PerformanceCancelled { .. }
+        | Event::QueueOpened(_)
         | Event::QueueChanged { .. } => return None,
     };
     Some(Mail { to, subject, text: lines.join("\r\n") + "\r\n" })

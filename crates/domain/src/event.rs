@@ -198,8 +198,9 @@ impl Event {
             Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
             Self::UserRoleChanged { cause, .. } | Self::QueueChanged { cause, .. } => cause.entry.0,
             Self::PerformancePublished { performance, .. } => performance.id.0,
-            Self::PerformanceCancelled { performance, .. }
-            | Self::QueueOpened(QueueOpening { performance, .. }) => performance.0,
+            Self::PerformanceCancelled { performance, .. } | Self::QueueOpened(QueueOpening { performance, .. }) => {
+                performance.0
+            }
         };
         format!("{}/{subject}", self.kind())
     }

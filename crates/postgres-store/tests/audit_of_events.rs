@@ -18,7 +18,9 @@ use encore_domain::ports::{Audit, CardPayments, Catalog, Reservations, Users};
 use encore_domain::wallet::TransferIds;
 use encore_port_tests::fixtures::{self, at_secs, hold, id, queue, queue_settings, request, start};
 use encore_postgres_store::scratch::ScratchDatabase;
-use encore_postgres_store::{Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresReservations, PostgresUsers};
+use encore_postgres_store::{
+    Database, PostgresAudit, PostgresCardPayments, PostgresCatalog, PostgresReservations, PostgresUsers,
+};
 
 /// A cancelled performance, of which seats were paid at the second attempt, and whose charge was disputed.
 struct Fixture {

@@ -117,7 +117,10 @@ async fn changes_of_users_and_queues_are_events_without_personal_data() {
     let pause = admin::PauseQueueRequest { request_id: request_id(), performance_id: performance_id.clone() };
     operator.admin().pause_queue(operator.request(pause.clone())).await.expect("paused");
     let opened = opening(&world, &operator, &performance_id).await;
-    assert_eq!((&opened.partition_key, opened.id.as_str()), (&performance_id, &*format!("queue.opened/{performance_id}")));
+    assert_eq!(
+        (&opened.partition_key, opened.id.as_str()),
+        (&performance_id, &*format!("queue.opened/{performance_id}"))
+    );
 
     let mut listed = list(&operator, ListEventsRequest::default()).await.expect("a page").events;
     listed.retain(|event| event.id != opened.id);

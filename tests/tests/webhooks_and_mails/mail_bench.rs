@@ -118,7 +118,8 @@ impl Bench {
     /// Tops up a wallet by card, and withdraws it to the card, which takes the money and sends it back later.
     pub(crate) async fn withdraw_in_vain(&self, fan: UserId) {
         let (cards, payment) = (&self.ports.card_payments, fixtures::id());
-        let ids = || TransferIds { transfer: fixtures::id(), wallet_entry: fixtures::id(), counter_entry: fixtures::id() };
+        let ids =
+            || TransferIds { transfer: fixtures::id(), wallet_entry: fixtures::id(), counter_entry: fixtures::id() };
         let at = fixtures::start();
         let plan = CardPlan {
             payment,
@@ -134,7 +135,8 @@ impl Bench {
         };
         cards.start(plan, fixtures::request(fan)).await.expect("begun");
         let apply = async |what| {
-            let change = CardChange { what, at, ids: CardChangeIds { refund: fixtures::id(), transfers: [ids(), ids()] } };
+            let change =
+                CardChange { what, at, ids: CardChangeIds { refund: fixtures::id(), transfers: [ids(), ids()] } };
             cards.apply(payment, change, TakeUp::Due(None)).await.expect("the store answers");
         };
         apply(Change::Report(vec![(Step::Capture, Outcome::Succeeded)])).await;

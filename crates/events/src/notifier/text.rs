@@ -87,12 +87,9 @@ fn cancelled(reservation: &Reservation, refund: &Refund, show: &Show) -> (String
     (format!("Cancelled: {}", show.title.as_str()), lines)
 }
 
-fn refunded(
-    reservation: Option<ReservationId>,
-    refund: &RefundToCard,
-    show: Option<&Show>,
-) -> (String, Vec<String>) {
-    let what = format!("Your refund of {} was sent to your card. It may take some days to appear there.", refund.amount);
+fn refunded(reservation: Option<ReservationId>, refund: &RefundToCard, show: Option<&Show>) -> (String, Vec<String>) {
+    let what =
+        format!("Your refund of {} was sent to your card. It may take some days to appear there.", refund.amount);
     (about_refund("Refunded", refund, show), of_refund(what, reservation, show))
 }
 
@@ -190,7 +187,11 @@ mod tests {
         assert!(refunded.text.starts_with("Your refund of 119.00 EUR was sent to your card."), "{}", refunded.text);
         assert!(refunded.text.contains("Großes Haus") && refunded.text.contains("Reservation: "), "{}", refunded.text);
         assert_eq!(failed.subject, "Refunded to your wallet: 119.00 EUR");
-        assert!(failed.text.contains("in your wallet instead.") && !failed.text.contains("Winterreise"), "{}", failed.text);
+        assert!(
+            failed.text.contains("in your wallet instead.") && !failed.text.contains("Winterreise"),
+            "{}",
+            failed.text
+        );
     }
 
     #[test]

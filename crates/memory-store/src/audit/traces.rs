@@ -33,16 +33,8 @@ const QUEUE_OPENED: &str = "queue.opened";
 /// How the kinds of events of payments by card begin.
 const OF_PAYMENTS: &str = "payment.";
 /// The kinds of the other events that are matched with their changes.
-const OTHERS: [&str; 8] = [
-    CANCELLED,
-    SEATS_CANCELLED,
-    BLOCKED,
-    UNBLOCKED,
-    TOPPED_UP,
-    WITHDRAWN,
-    PERFORMANCE_CANCELLED,
-    QUEUE_OPENED,
-];
+const OTHERS: [&str; 8] =
+    [CANCELLED, SEATS_CANCELLED, BLOCKED, UNBLOCKED, TOPPED_UP, WITHDRAWN, PERFORMANCE_CANCELLED, QUEUE_OPENED];
 /// The kinds of the events whose id has that of a reservation.
 const OF_RESERVATIONS: [&str; 5] = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED];
 

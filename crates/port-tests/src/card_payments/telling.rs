@@ -1,6 +1,4 @@
-use encore_domain::event::{
-    CardPaymentRef, Event, PaymentChange, PaymentFailure, PaymentStep as Told, RefundToCard,
-};
+use encore_domain::event::{CardPaymentRef, Event, PaymentChange, PaymentFailure, PaymentStep as Told, RefundToCard};
 use encore_domain::payment::attempt::{Outcome, Step};
 use encore_domain::payment::card::{CardPayment, Purpose};
 use encore_domain::payment::card_change::Change;
@@ -18,9 +16,11 @@ const SUCCEEDED: Outcome = Outcome::Succeeded;
 impl RecordBench {
     /// What the events say of payments by card, so far.
     async fn told(&self) -> Vec<Told> {
-        let steps = self.read_events().await.into_iter().filter_map(|event| {
-            if let Event::PaymentChanged(step) = event { Some(step) } else { None }
-        });
+        let steps = self
+            .read_events()
+            .await
+            .into_iter()
+            .filter_map(|event| if let Event::PaymentChanged(step) = event { Some(step) } else { None });
         steps.collect()
     }
 

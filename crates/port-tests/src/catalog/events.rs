@@ -80,7 +80,10 @@ impl RecordBench {
 
 pub async fn notes_an_opening_once(bench: RecordBench) {
     let sale = bench.open_sale().await;
-    let [first, other] = [bench.open_queue(&sale, queue(queue_settings())).await, bench.open_queue(&sale, queue(queue_settings())).await];
+    let [first, other] = [
+        bench.open_queue(&sale, queue(queue_settings())).await,
+        bench.open_queue(&sale, queue(queue_settings())).await,
+    ];
     let opening = |performance: &Performance, at| QueueOpening {
         performance: performance.id,
         opened_at: just_before(start()),
@@ -116,7 +119,8 @@ pub async fn notes_a_cancellation_once(bench: RecordBench) {
     let [act] = noted.as_slice() else { panic!("{noted:?}") };
     let cause = StaffCause::from(act);
     assert_eq!(bench.read_events().await, [Event::PerformanceCancelled { performance: sale.id, reason, cause }]);
-    let entries = bench.audit_log.list(&AuditFilter::default(), PageRequest::first(10)).await.expect("the store answers");
+    let entries =
+        bench.audit_log.list(&AuditFilter::default(), PageRequest::first(10)).await.expect("the store answers");
     let [entry] = entries.items.as_slice() else { panic!("{entries:?}") };
     assert_eq!((entry.id, entry.target.id()), (act.id, sale.id.0));
     assert_eq!(entry.changes, [AuditChange { field: "cancelled".into(), before: None, after: Some("true".into()) }]);

@@ -85,7 +85,8 @@ impl From<&PaymentStep> for Stepped {
 
 impl Stepped {
     pub fn read(self, kind: &str) -> QueryResult<Event> {
-        let purpose = match (optional_id(self.reservation_id.as_deref())?, optional_id(self.performance_id.as_deref())?) {
+        let purpose = match (optional_id(self.reservation_id.as_deref())?, optional_id(self.performance_id.as_deref())?)
+        {
             (Some(reservation), Some(performance)) => Purpose::Seats { reservation, performance },
             (None, None) => Purpose::TopUp,
             (Some(_), None) | (None, Some(_)) => return Err(corrupt("purpose of a payment in an event", &self.id)),
@@ -161,7 +162,8 @@ fn read_failure(text: &str) -> QueryResult<PaymentFailure> {
         EXPIRED => PaymentFailure::Expired,
         VOIDED => PaymentFailure::Voided,
         reason => {
-            let reason = FailureReason::named(reason).ok_or_else(|| corrupt("failure of a payment in an event", reason))?;
+            let reason =
+                FailureReason::named(reason).ok_or_else(|| corrupt("failure of a payment in an event", reason))?;
             PaymentFailure::Refused(reason)
         }
     })

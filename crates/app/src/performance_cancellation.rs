@@ -1,7 +1,8 @@
 //! Cancelling a whole performance: nothing of it is sold any more, and everybody who paid is refunded.
 //!
-//! It takes no record of its own: the claims say what is left to do. So a run that was interrupted is resumed by calling again, on any
-//! instance, and two runs at once do no harm. A reservation is cancelled under a request that is derived from it, so never twice.
+//! A run notes once that the performance is cancelled, which tells consumers. What is left to do the claims say. So a run that was
+//! interrupted is resumed by calling again, on any instance, and two runs at once do no harm. A reservation is cancelled under a request
+//! that is derived from it, so never twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use encore_domain::identity::Caller;
 use encore_domain::ids::{AuditEntryId, BlockId, PerformanceId, RequestId, ReservationId};
 use encore_domain::money::Money;
 use encore_domain::payment::refund::OperatorReason;
-use encore_domain::ports::{Clock, Ids, Reservations, SeatBlocks};
+use encore_domain::ports::{Catalog, Clock, Ids, Reservations, SeatBlocks};
 use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
 use encore_seat_map::SeatMap;
 use futures::{Stream, StreamExt, stream};
@@ -50,6 +51,8 @@ pub struct LeftToCancel {
 
 /// What [`PerformanceCancellations`] is made of.
 pub struct PerformanceCancellationParts {
+    /// Notes that a performance is cancelled.
+    pub catalog: Arc<dyn Catalog>,
     /// Cancels reservations.
     pub cancellations: CancellationUseCases,
     /// The claims.
@@ -147,8 +150,11 @@ fn sold(claims: &[Claim]) -> BTreeMap<ReservationId, Vec<Slot>> {
 }
 
 impl Run {
-    /// Keeps the free seats from sale, and cancels a batch of reservations.
+    /// Keeps the free seats from sale, and cancels a batch of reservations. The cancellation is noted before anything of it.
     async fn advance(&mut self) -> Result<LeftToCancel, AppError> {
+        if self.is_first {
+            self.note().await?;
+        }
         self.block_free_seats().await?;
         if std::mem::take(&mut self.is_first) {
             return self.use_cases.left(&self.context).await;
@@ -163,6 +169,14 @@ impl Run {
         outcomes.into_iter().collect::<Result<(), _>>()?;
         self.block_free_seats().await?;
         self.use_cases.left(&self.context).await
+    }
+
+    /// Notes that the performance is cancelled, unless an earlier run did.
+    async fn note(&self) -> Result<(), AppError> {
+        let PerformanceCancellationParts { catalog, clock, ids, .. } = &*self.use_cases.parts;
+        let act = self.call.act(AuditEntryId(ids.next()), clock.now(), Some(self.reason.as_str()));
+        catalog.note_cancellation(self.context.performance.id, self.reason.clone(), act).await?;
+        Ok(())
     }
 
     /// Cancels one reservation. The fan may have been faster.

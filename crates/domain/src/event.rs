@@ -1,7 +1,9 @@
 //! Events: one for each committed change, written in the transaction of the change.
 
 pub mod message;
+mod payment_change;
 mod queue_change;
+mod queue_opening;
 pub mod relay;
 mod staff_cause;
 
@@ -15,12 +17,14 @@ use crate::catalog::Performance;
 use crate::identity::Role;
 use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
-use crate::payment::refund::Refund;
+use crate::payment::refund::{OperatorReason, Refund};
 use crate::queue::{Queue, QueueSettings};
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
 
+pub use self::payment_change::{CardPaymentRef, PaymentChange, PaymentFailure, PaymentStep, RefundToCard};
 pub use self::queue_change::QueueChange;
+pub use self::queue_opening::QueueOpening;
 pub use self::staff_cause::StaffCause;
 
 /// A committed change.
@@ -71,6 +75,8 @@ pub enum Event {
         /// The wallet's side.
         entry: WalletEntry,
     },
+    /// A step of a payment by card, or of a refund to a card.
+    PaymentChanged(PaymentStep),
     /// A user signed up.
     UserSignedUp {
         /// Who.
@@ -107,6 +113,17 @@ pub enum Event {
         /// Who published it, and when.
         cause: StaffCause,
     },
+    /// An operator cancelled a performance. What follows of it, its blocks and its cancelled reservations, has events of its own.
+    PerformanceCancelled {
+        /// Which.
+        performance: PerformanceId,
+        /// Why, as the operator wrote it.
+        reason: OperatorReason,
+        /// Who cancelled it, and when.
+        cause: StaffCause,
+    },
+    /// A queue has opened by the clock.
+    QueueOpened(QueueOpening),
     /// An operator changed a queue.
     QueueChanged {
         /// Whose queue.
@@ -153,20 +170,24 @@ impl Event {
             Self::SeatsUnblocked(_) => "booking.seats_unblocked",
             Self::WalletToppedUp { .. } => "wallet.topped_up",
             Self::WalletWithdrawn { .. } => "wallet.withdrawn",
+            Self::PaymentChanged(step) => step.change.kind(),
             Self::UserSignedUp { .. } => "user.signed_up",
             Self::UserDeleted { .. } => "user.deleted",
             Self::UserRoleChanged { .. } => "user.role_changed",
             Self::PerformancePublished { .. } => "catalog.performance_published",
+            Self::PerformanceCancelled { .. } => "catalog.performance_cancelled",
+            Self::QueueOpened(_) => "queue.opened",
             Self::QueueChanged { change, .. } => change.kind(),
         }
     }
 
     /// The id of the event. It is the same for every delivery, so that consumers can drop duplicates. Most kinds happen once
-    /// to their subject. A hold may be changed several times; the id of a change includes the revision of the hold. What staff may change
-    /// several times has the id of the entry in the audit log.
+    /// to their subject. A hold may be changed several times; the id of a change includes the revision of the hold. A payment may have
+    /// several attempts and disputes, which are numbered. What staff may change several times has the id of the entry in the audit log.
     pub fn id(&self) -> String {
         let subject = match self {
             Self::HoldChanged { hold, .. } => return format!("{}/{}/{}", self.kind(), hold.id, hold.revision),
+            Self::PaymentChanged(step) => return step.change.event_id(&step.payment),
             Self::HoldPlaced(reservation)
             | Self::HoldReleased(reservation)
             | Self::HoldExpired(reservation)
@@ -177,6 +198,9 @@ impl Event {
             Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
             Self::UserRoleChanged { cause, .. } | Self::QueueChanged { cause, .. } => cause.entry.0,
             Self::PerformancePublished { performance, .. } => performance.id.0,
+            Self::PerformanceCancelled { performance, .. } | Self::QueueOpened(QueueOpening { performance, .. }) => {
+                performance.0
+            }
         };
         format!("{}/{subject}", self.kind())
     }
@@ -194,8 +218,10 @@ impl Event {
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::SeatsCancelled { refund, .. } => refund.at,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
+            Self::PaymentChanged(PaymentStep { at, .. }) | Self::QueueOpened(QueueOpening { at, .. }) => *at,
             Self::UserRoleChanged { cause, .. }
             | Self::PerformancePublished { cause, .. }
+            | Self::PerformanceCancelled { cause, .. }
             | Self::QueueChanged { cause, .. } => cause.at,
         }
     }
@@ -211,7 +237,10 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::PerformanceCancelled { performance, .. }
+            | Self::QueueOpened(QueueOpening { performance, .. })
             | Self::QueueChanged { performance, .. } => Some(*performance),
+            Self::PaymentChanged(step) => step.payment.performance(),
             Self::PerformancePublished { performance, .. } => Some(performance.id),
             Self::WalletToppedUp { .. }
             | Self::WalletWithdrawn { .. }
@@ -221,7 +250,8 @@ impl Event {
         }
     }
 
-    /// The key of the event: the performance, or the user for events of users and wallets. Events of one key are delivered in order.
+    /// The key of the event: the performance, or the user for events of users and wallets, and of payments into and out of these. Events of
+    /// one key are delivered in order.
     pub fn key(&self) -> Uuid {
         match self {
             Self::WalletToppedUp { user, .. }
@@ -237,7 +267,10 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => reservation.performance.0,
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::PerformanceCancelled { performance, .. }
+            | Self::QueueOpened(QueueOpening { performance, .. })
             | Self::QueueChanged { performance, .. } => performance.0,
+            Self::PaymentChanged(step) => step.payment.key(),
             Self::PerformancePublished { performance, .. } => performance.id.0,
         }
     }

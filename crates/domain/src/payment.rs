@@ -3,6 +3,7 @@
 pub mod attempt;
 pub mod card;
 pub mod card_change;
+pub mod card_events;
 pub mod card_plan;
 pub mod fan_payment;
 pub mod gateway;

@@ -6,22 +6,21 @@ use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::catalog::{Performance, PriceList};
-use encore_domain::event::{Event, QueueChange, StaffCause};
+use encore_domain::event::{Event, QueueChange, QueueOpening, StaffCause};
 use encore_domain::identity::Role;
 use encore_domain::ids::PerformanceId;
 use encore_domain::money::Money;
-use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
+use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund, RefundCause};
 use encore_domain::payment::{Payment, PaymentMethod};
 use encore_domain::queue::{Lane, QueueSettings};
-use encore_domain::time::Timestamp;
 use encore_proto::admin::v1 as admin;
 use encore_proto::catalog::v1 as catalog;
-use encore_proto::common::v1 as common;
 use encore_proto::events::v1 as pb;
 use encore_proto::events::v1::event::Data;
 use encore_proto::identity::v1 as identity;
 
-use crate::CannotEncode;
+use crate::values::{money, timestamp};
+use crate::{CannotEncode, payments};
 
 /// What an event is about.
 pub(crate) fn subject(event: &Event) -> String {
@@ -38,11 +37,14 @@ pub(crate) fn subject(event: &Event) -> String {
         Event::WalletToppedUp { entry, .. } | Event::WalletWithdrawn { entry, .. } => {
             format!("transfers/{}", entry.transfer)
         }
+        Event::PaymentChanged(step) => format!("payments/{}", step.payment.id),
         Event::UserSignedUp { user, .. } | Event::UserDeleted { user, .. } | Event::UserRoleChanged { user, .. } => {
             format!("users/{user}")
         }
         Event::PerformancePublished { performance, .. } => format!("performances/{}", performance.id),
-        Event::QueueChanged { performance, .. } => format!("performances/{performance}"),
+        Event::PerformanceCancelled { performance, .. }
+        | Event::QueueOpened(QueueOpening { performance, .. })
+        | Event::QueueChanged { performance, .. } => format!("performances/{performance}"),
     }
 }
 
@@ -103,6 +105,7 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
             request_id: entry.request.map(|id| id.to_string()).unwrap_or_default(),
             withdrawn_at: at,
         }),
+        Event::PaymentChanged(step) => payments::stepped(step),
         Event::UserSignedUp { user, request, .. } => Data::UserSignedUp(pb::UserSignedUp {
             user_id: user.to_string(),
             request_id: request.map(|id| id.to_string()).unwrap_or_default(),
@@ -121,6 +124,8 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
         Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
             published(performance, pre_queue_opens_at.map(timestamp), cause, chart)?
         }
+        Event::PerformanceCancelled { performance, reason, cause } => cancelled(*performance, reason, cause),
+        Event::QueueOpened(opening) => queue_opened(opening),
         Event::QueueChanged { performance, change, settings, cause } => {
             queue_changed(*performance, *change, settings, cause)
         }
@@ -147,6 +152,25 @@ fn published(
         act: Some(act(cause)),
         published_at: Some(timestamp(cause.at)),
     }))
+}
+
+fn cancelled(of: PerformanceId, reason: &OperatorReason, cause: &StaffCause) -> Data {
+    Data::PerformanceCancelled(pb::PerformanceCancelled {
+        performance_id: of.to_string(),
+        reason: reason.as_str().to_owned(),
+        act: Some(act(cause)),
+        cancelled_at: Some(timestamp(cause.at)),
+    })
+}
+
+fn queue_opened(it: &QueueOpening) -> Data {
+    Data::QueueOpened(pb::QueueOpened {
+        performance_id: it.performance.to_string(),
+        opened_at: Some(timestamp(it.opened_at)),
+        is_pre_queue: it.opened_at < it.calls_from,
+        calls_from: Some(timestamp(it.calls_from)),
+        noted_at: Some(timestamp(it.at)),
+    })
 }
 
 fn queue_changed(of: PerformanceId, change: QueueChange, settings: &QueueSettings, cause: &StaffCause) -> Data {
@@ -277,16 +301,6 @@ fn seat(slot: Slot, chart: Option<&SeatChart>) -> Result<pb::Seat, CannotEncode>
         (None, None) => Default::default(),
     };
     Ok(pb::Seat { seat_id, label, section, grade: grade.map(|grade| grade.name.clone()).unwrap_or_default() })
-}
-
-fn money(money: Money) -> common::Money {
-    common::Money { amount_minor: money.minor, currency_code: money.currency.to_string() }
-}
-
-pub(crate) fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
-    // chrono counts the nanoseconds of a leap second beyond the end of its second; protobuf does not.
-    let nanos = i32::try_from(moment.timestamp_subsec_nanos().min(999_999_999)).unwrap_or_default();
-    prost_types::Timestamp { seconds: moment.timestamp(), nanos }
 }
 
 fn duration(duration: Duration) -> prost_types::Duration {

@@ -2,6 +2,8 @@
 
 mod data;
 mod json;
+mod payments;
+mod values;
 
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::event::Event;
@@ -31,7 +33,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 19] = [
+const TYPES: [(&str, &str); 28] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -51,6 +53,15 @@ const TYPES: [(&str, &str); 19] = [
     ("queue.resumed", "encore.events.v1.QueueResumed"),
     ("queue.drained", "encore.events.v1.QueueDrained"),
     ("queue.settings_changed", "encore.events.v1.QueueSettingsChanged"),
+    ("payment.authorized", "encore.events.v1.PaymentAuthorized"),
+    ("payment.captured", "encore.events.v1.PaymentCaptured"),
+    ("payment.failed", "encore.events.v1.PaymentFailed"),
+    ("payment.refunded", "encore.events.v1.PaymentRefunded"),
+    ("payment.refund_failed", "encore.events.v1.RefundFailed"),
+    ("payment.disputed", "encore.events.v1.PaymentDisputed"),
+    ("payment.dispute_closed", "encore.events.v1.DisputeClosed"),
+    ("catalog.performance_cancelled", "encore.events.v1.PerformanceCancelled"),
+    ("queue.opened", "encore.events.v1.QueueOpened"),
 ];
 
 /// The full name of the message that is the data of events of this kind.
@@ -81,7 +92,7 @@ pub fn to_proto(event: &Event, chart: Option<&SeatChart>) -> Result<pb::Event, C
         id: event.id(),
         source: SOURCE.to_owned(),
         r#type: type_of(event)?.to_owned(),
-        time: Some(data::timestamp(event.at())),
+        time: Some(values::timestamp(event.at())),
         subject: data::subject(event),
         partition_key: event.key().to_string(),
         data: Some(data::of(event, chart)?),
@@ -114,6 +125,15 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::QueueResumed(message) => message.encode_to_vec(),
         Data::QueueDrained(message) => message.encode_to_vec(),
         Data::QueueSettingsChanged(message) => message.encode_to_vec(),
+        Data::PaymentAuthorized(message) => message.encode_to_vec(),
+        Data::PaymentCaptured(message) => message.encode_to_vec(),
+        Data::PaymentFailed(message) => message.encode_to_vec(),
+        Data::PaymentRefunded(message) => message.encode_to_vec(),
+        Data::RefundFailed(message) => message.encode_to_vec(),
+        Data::PaymentDisputed(message) => message.encode_to_vec(),
+        Data::DisputeClosed(message) => message.encode_to_vec(),
+        Data::PerformanceCancelled(message) => message.encode_to_vec(),
+        Data::QueueOpened(message) => message.encode_to_vec(),
     }
 }
 
@@ -164,6 +184,32 @@ mod tests {
         assert_eq!(withdrawn.amount.map(|amount| amount.amount_minor), Some(500));
         let ids = [withdrawn.payment_id, withdrawn.refund_id, withdrawn.request_id];
         assert!(ids.iter().all(|id| !id.is_empty()), "{ids:?}");
+    }
+
+    #[test]
+    fn a_step_of_a_payment_says_of_what_and_why() {
+        let events = one_event_of_each_kind();
+        let message = |index: usize| encode(&events[index], None).expect("an event that can be encoded");
+        let failed = pb::PaymentFailed::decode(message(21).data.as_slice()).expect("its data");
+        assert_eq!((failed.failure(), failed.attempt), (pb::PaymentFailure::InsufficientFunds, 2));
+        let ids = [failed.payment_id, failed.user_id, failed.reservation_id, failed.performance_id, failed.request_id];
+        assert!(ids.iter().all(|id| !id.is_empty()), "{ids:?}");
+        assert_eq!(message(21).key.to_string(), ids[3]);
+        let failed = pb::RefundFailed::decode(message(23).data.as_slice()).expect("its data");
+        assert_eq!(
+            (failed.cause(), failed.amount.map(|it| it.amount_minor)),
+            (pb::CardRefundCause::Withdrawn, Some(11_900))
+        );
+        assert_eq!((failed.reservation_id.as_str(), failed.performance_id.as_str()), ("", ""), "a top-up has none");
+        assert_eq!(
+            (message(23).key.to_string(), message(23).subject),
+            (failed.user_id, format!("payments/{}", failed.payment_id))
+        );
+        let closed = pb::DisputeClosed::decode(message(25).data.as_slice()).expect("its data");
+        assert_eq!((closed.dispute, closed.outcome()), (3, pb::DisputeOutcome::Lost));
+        let opened = pb::QueueOpened::decode(message(27).data.as_slice()).expect("its data");
+        let [opened_at, calls_from] = [opened.opened_at, opened.calls_from].map(|at| at.map(|at| at.seconds));
+        assert!(opened.is_pre_queue && opened_at < calls_from, "{opened:?}");
     }
 
     #[test]

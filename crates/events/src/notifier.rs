@@ -340,6 +340,10 @@ impl Wave<'_> {
 fn is_told(record: &OutboxRecord) -> bool {
     matches!(
         record.kind.as_str(),
-        "booking.reservation_confirmed" | "booking.seats_cancelled" | "booking.reservation_cancelled"
+        "booking.reservation_confirmed"
+            | "booking.seats_cancelled"
+            | "booking.reservation_cancelled"
+            | "payment.refunded"
+            | "payment.refund_failed"
     )
 }

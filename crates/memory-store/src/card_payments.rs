@@ -38,6 +38,7 @@ impl Records {
 
     /// Applies what was decided about a payment by card.
     fn apply_to_card(&mut self, mut card: CardPayment, effects: &CardEffects) {
+        let payment_events = effects.payment_events(&card);
         if let Some(attempt) = card.attempts.last_mut() {
             attempt.events.extend(effects.events.iter().cloned());
         }
@@ -64,7 +65,7 @@ impl Records {
                 self.outbox.write(&Event::WalletToppedUp { user: transfer.user, entry });
             }
         }
-        if let Some(event) = effects.event() {
+        for event in effects.event().into_iter().chain(payment_events) {
             self.outbox.write(&event);
         }
     }

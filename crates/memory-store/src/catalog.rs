@@ -7,9 +7,10 @@ use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
-use encore_domain::event::Event;
+use encore_domain::event::{Event, QueueOpening, StaffCause};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
+use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::Catalog;
 use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueSettings};
 use encore_domain::request::{Applied, RequestKey};
@@ -17,7 +18,7 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::paging::{above, rows};
-use crate::records::{CatalogRecords, MemoryRecords, Records};
+use crate::records::{CatalogRecords, MemoryRecords, Milestone, Records};
 
 /// [`Catalog`] in process.
 pub struct MemoryCatalog(MemoryRecords);
@@ -106,6 +107,30 @@ impl Catalog for MemoryCatalog {
         queue.settings = patched;
         requests.remember(request, queue.settings.clone());
         Ok(Applied::Now(queue.settings.clone()))
+    }
+
+    async fn note_opening(&self, opening: QueueOpening) -> Result<bool, Unavailable> {
+        let Records { catalog, outbox, .. } = &mut *self.0.lock();
+        let is_new = catalog.reach(opening.performance, Milestone::QueueOpened, opening.at);
+        if is_new {
+            outbox.write(&Event::QueueOpened(opening));
+        }
+        Ok(is_new)
+    }
+
+    async fn note_cancellation(
+        &self,
+        performance: PerformanceId,
+        reason: OperatorReason,
+        act: StaffAct,
+    ) -> Result<bool, Unavailable> {
+        let Records { catalog, outbox, audit_log, .. } = &mut *self.0.lock();
+        let is_new = catalog.reach(performance, Milestone::Cancelled, act.at);
+        if is_new {
+            audit_log.note(Some(act.cancelled_performance(performance)));
+            outbox.write(&Event::PerformanceCancelled { performance, reason, cause: StaffCause::from(&act) });
+        }
+        Ok(is_new)
     }
 
     async fn find_added_venue(&self, request: RequestKey) -> Result<Option<Venue>, RequestError<Infallible>> {

@@ -23,7 +23,7 @@ use encore_domain::time::Timestamp;
 
 pub use self::audit_log::AuditLogRecords;
 pub use self::cards::{CardRecords, Reconciled};
-pub use self::catalog::CatalogRecords;
+pub use self::catalog::{CatalogRecords, Milestone};
 pub use self::draw_entries::DrawEntryRecords;
 pub use self::ended_tokens::EndedTokens;
 pub use self::outbox::{OutboxRecords, RelayRecord};

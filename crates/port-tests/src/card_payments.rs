@@ -26,9 +26,11 @@ use crate::fixtures::{altered, at_secs, euros, hold, id, payment, request, start
 
 mod giving_back;
 mod taking_up;
+mod telling;
 
 pub use giving_back::*;
 pub use taking_up::*;
+pub use telling::*;
 
 /// Stamps the cases of the port `CardPayments`.
 #[macro_export]
@@ -56,6 +58,8 @@ macro_rules! card_payments {
             hears_of_a_dispute,
             hears_of_another_dispute,
             gives_back_once_after_a_lost_dispute,
+            writes_an_event_of_each_step,
+            writes_events_of_what_goes_wrong,
             ignores_old_reports,
             audits_card_payments,
         ] $($with)+ }
@@ -339,7 +343,8 @@ pub async fn credits_a_top_up_that_was_captured(bench: RecordBench) {
         bench.apply(&card, change(Change::Confirm, at_secs(4))).await;
         assert_eq!(bench.balances(fan).await, [euros(700)]);
     }
-    assert_eq!(bench.events().await.len(), 1);
+    let kinds: Vec<String> = bench.events().await.into_iter().map(|(_, kind, _)| kind).collect();
+    assert_eq!(kinds, ["payment.authorized", "payment.captured", "wallet.topped_up"]);
     let entry = charged().await.expect("an entry");
     assert_eq!((entry.kind, entry.amount, entry.payment), (TransferKind::TopUp, euros(700), Some(card.id)));
     assert_eq!(bench.card(card.id).await.state(), PaymentState::Paid);

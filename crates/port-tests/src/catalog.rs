@@ -48,6 +48,8 @@ macro_rules! catalog {
             lists_queues_with_an_open_pre_queue,
             writes_an_event_of_a_performance,
             writes_events_of_a_queue,
+            notes_an_opening_once,
+            notes_a_cancellation_once,
         ] $($with)+ }
     };
 }

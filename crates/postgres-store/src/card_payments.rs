@@ -263,6 +263,7 @@ async fn write(conn: &mut AsyncPgConnection, card: &CardPayment, effects: &CardE
         }
     }
     events.extend(effects.event());
+    events.extend(effects.payment_events(card));
     outbox::append(conn, &events).await
 }
 

@@ -12,9 +12,10 @@ use encore_domain::audit_log::StaffAct;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
-use encore_domain::event::Event;
+use encore_domain::event::{Event, QueueOpening};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
+use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::Catalog;
 use encore_domain::queue::{NoQueue, PatchRefusal, Queue, QueuePatch, QueueSettings};
 use encore_domain::request::{Applied, RequestKey};
@@ -26,6 +27,7 @@ use crate::chart_rows::{self, ChartColumns};
 use crate::codec::{comparable_time, read_title};
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
+use crate::milestones;
 use crate::outbox;
 use crate::performance_rows::{ConcertRow, PerformanceRow};
 use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
@@ -176,6 +178,21 @@ impl Catalog for PostgresCatalog {
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>> {
         let attempt = || self.try_patch_queue(performance, &patch, act.as_ref());
         self.database.transact("catalog.patch_queue", attempt).await
+    }
+
+    async fn note_opening(&self, opening: QueueOpening) -> Result<bool, Unavailable> {
+        let attempt = || milestones::try_note_opening(&self.database, opening);
+        self.database.transact("catalog.note_opening", attempt).await
+    }
+
+    async fn note_cancellation(
+        &self,
+        performance: PerformanceId,
+        reason: OperatorReason,
+        act: StaffAct,
+    ) -> Result<bool, Unavailable> {
+        let attempt = || milestones::try_note_cancellation(&self.database, performance, &reason, &act);
+        self.database.transact("catalog.note_cancellation", attempt).await
     }
 
     async fn find_added_venue(&self, request: RequestKey) -> Result<Option<Venue>, RequestError<Infallible>> {

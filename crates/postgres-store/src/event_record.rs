@@ -3,6 +3,7 @@
 //! Only this store reads it. What leaves Encore is encoded when it is published.
 
 mod cause;
+mod payments;
 mod performances;
 mod queues;
 mod users;
@@ -24,8 +25,9 @@ use serde_json::Value;
 
 use crate::codec::{cause_text, method_text, read_cause, read_method, read_money, read_state, state_text};
 use crate::error::corrupt;
-use crate::event_record::performances::Published;
-use crate::event_record::queues::QueueChanged;
+use crate::event_record::payments::Stepped;
+use crate::event_record::performances::{CancelledByOperator, Published};
+use crate::event_record::queues::{QueueChanged, QueueOpened};
 use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
 
@@ -45,6 +47,7 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         Event::WalletToppedUp { user, entry } | Event::WalletWithdrawn { user, entry } => {
             write(&Moved::of(*user, entry))
         }
+        Event::PaymentChanged(step) => write(&Stepped::from(step)),
         Event::UserSignedUp { user, request, at } => write(&SignedUp::of(*user, *request, *at)),
         Event::UserDeleted { user, at } => write(&Deleted::of(*user, *at)),
         Event::UserRoleChanged { user, before, after, cause } => {
@@ -53,6 +56,10 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
             write(&Published::of(performance, *pre_queue_opens_at, cause))
         }
+        Event::PerformanceCancelled { performance, reason, cause } => {
+            write(&CancelledByOperator::of(*performance, reason, cause))
+        }
+        Event::QueueOpened(opening) => write(&QueueOpened::from(opening)),
         Event::QueueChanged { performance, settings, cause, change: _ } => {
             write(&QueueChanged::of(*performance, settings, cause))
         }
@@ -87,10 +94,13 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
             let (user, entry) = parse::<Moved>(payload)?.read()?;
             Ok(Event::WalletWithdrawn { user, entry })
         }
+        kind if kind.starts_with("payment.") => parse::<Stepped>(payload)?.read(kind),
         "user.signed_up" => parse::<SignedUp>(payload)?.read(),
         "user.deleted" => parse::<Deleted>(payload)?.read(),
         "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
         "catalog.performance_published" => parse::<Published>(payload)?.read(),
+        "catalog.performance_cancelled" => parse::<CancelledByOperator>(payload)?.read(),
+        "queue.opened" => parse::<QueueOpened>(payload)?.read(),
         "queue.paused" => parse::<QueueChanged>(payload)?.read(QueueChange::Paused),
         "queue.resumed" => parse::<QueueChanged>(payload)?.read(QueueChange::Resumed),
         "queue.drained" => parse::<QueueChanged>(payload)?.read(QueueChange::Drained),

@@ -28,6 +28,7 @@ mod ledger;
 mod locks;
 mod measure;
 pub mod migration;
+mod milestones;
 mod notifications;
 mod outbox;
 mod password_resets;

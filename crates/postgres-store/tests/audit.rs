@@ -254,7 +254,7 @@ damage! {
              ('{newer}', 1, 'capture', NULL, 'succeeded', NULL, '2026-06-01T10:00:00Z');
          INSERT INTO requests VALUES
              ('{fan}', '{new}', 'pay_by_card', decode('01' || repeat('5a', 32), 'hex'), '{newer}', NULL, NULL)"
-        => [MoneyMadeOrLost "payment {new}"];
+        => [MoneyMadeOrLost "payment {new}", OutboxGap "event payment.captured/{new}/1"];
     a_sale_by_card_that_was_never_charged: InScope,
         "INSERT INTO card_payments VALUES
              ('{new}', '{fan}', '{held}', '{performance}', 12000, 'EUR', '2026-06-01T10:00:00Z', NULL, 0);

@@ -117,6 +117,7 @@ impl Encore {
             ids: ids(),
         });
         let performance_cancellations = PerformanceCancellations::new(PerformanceCancellationParts {
+            catalog: catalog.clone(),
             cancellations: cancellations.clone(),
             reservations,
             seat_blocks: seat_blocks.clone(),

@@ -5,6 +5,7 @@ mod admission;
 mod error;
 mod known_draws;
 mod open_queues;
+mod openings;
 mod presence;
 mod queue_locks;
 mod recovery;

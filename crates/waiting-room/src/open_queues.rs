@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use encore_domain::booking::seat_state::StockByNeed;
 use encore_domain::error::Unavailable;
+use encore_domain::event::QueueOpening;
 use encore_domain::ids::PerformanceId;
 use encore_domain::ports::{Catalog, Clock};
 use encore_domain::queue::{AdmissionTerms, DrawKey, Queue};
@@ -35,6 +36,12 @@ impl OpenQueue {
     /// The terms of an admission now.
     pub(crate) fn terms(&self, stock: Option<StockByNeed>, now: Timestamp) -> AdmissionTerms {
         self.queue.settings.terms(stock, self.opens_at, now)
+    }
+
+    /// Its opening, as it is noted now.
+    pub(crate) fn opening(&self, now: Timestamp) -> QueueOpening {
+        let opened_at = self.queue.draw.map_or(self.opens_at, |draw| draw.pre_queue_opens_at.min(self.opens_at));
+        QueueOpening { performance: self.performance, opened_at, calls_from: self.opens_at, at: now }
     }
 
     /// The key of its draw, if it has one.

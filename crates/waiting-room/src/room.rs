@@ -12,11 +12,13 @@ use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueTokenPayload, TokenState};
 use encore_domain::request::RequestKey;
 use encore_domain::time::Timestamp;
+use futures::join;
 
 use crate::absence::AbsenceSweep;
 use crate::admission::{self, Admission};
 use crate::error::WaitingRoomError;
 use crate::open_queues::{self, OpenQueue, OpenQueues};
+use crate::openings::Openings;
 use crate::recovery::{Recovery, RecoveryPorts};
 use crate::registry::{self, ReplicaRegistry};
 use crate::report::QueueReport;
@@ -51,6 +53,7 @@ struct Inner {
     admission: Arc<Admission>,
     absence: Arc<AbsenceSweep>,
     checkpoints: Bulkhead,
+    openings: Arc<Openings>,
     clock: Arc<dyn Clock>,
 }
 
@@ -300,15 +303,21 @@ impl WaitingRoom {
     pub fn forget_closed(&self) {
         let on_sale = self.0.open_queues.on_sale();
         self.0.recovery.forget_closed(|performance| on_sale.contains_key(&performance));
+        self.0.openings.forget_closed(|performance| on_sale.contains_key(&performance));
     }
 
-    /// Writes the state of every open queue to its record, from which it is restored if the store loses it.
+    /// Writes the state of every open queue to its record, from which it is restored if the store loses it. Notes the opening of a queue
+    /// that has opened, once.
     pub async fn checkpoint(&self) -> Result<(), WaitingRoomError> {
         self.forget_closed();
         let queues = self.0.open_queues.all().into_iter().map(|open| (open.performance, open));
         let checkpoint = |open| {
-            let recovery = Arc::clone(&self.0.recovery);
-            async move { recovery.checkpoint(&open).await }
+            let (recovery, openings) = (Arc::clone(&self.0.recovery), Arc::clone(&self.0.openings));
+            async move {
+                // A queue that hangs in its store is noted all the same.
+                let (kept, noted) = join!(recovery.checkpoint(&open), openings.note(&open));
+                kept.and(noted.map_err(WaitingRoomError::from))
+            }
         };
         self.0.checkpoints.run(queues, checkpoint).await
     }
@@ -328,6 +337,7 @@ impl WaitingRoom {
     /// A waiting room on its ports. It knows no open queue until the first [`Self::refresh_open_queues`].
     pub fn new(parts: WaitingRoomParts) -> Self {
         let WaitingRoomParts { queues, records, draws, catalog, stock, clock } = parts;
+        let openings = Arc::new(Openings::new(Arc::clone(&catalog), Arc::clone(&clock)));
         let open_queues = Arc::new(OpenQueues::new(catalog, Arc::clone(&clock)));
         let ports = RecoveryPorts { queues, records, draws, clock: Arc::clone(&clock) };
         let recovery = Arc::new(Recovery::new(ports, Arc::clone(&open_queues)));
@@ -354,6 +364,16 @@ impl WaitingRoom {
         };
         let checkpoints = Bulkhead::new("queue records", CHECKPOINT_DEADLINE);
         let (admission, absence) = (Arc::new(admission), Arc::new(absence));
-        Self(Arc::new(Inner { open_queues, recovery, replicas, statuses, admission, absence, checkpoints, clock }))
+        Self(Arc::new(Inner {
+            open_queues,
+            recovery,
+            replicas,
+            statuses,
+            admission,
+            absence,
+            checkpoints,
+            openings,
+            clock,
+        }))
     }
 }

@@ -55,6 +55,7 @@ async fn a_queue_that_has_closed_is_forgotten() {
     catalog
         .expect_on_sale()
         .returning(move |_| Ok(if on_sale.load(Ordering::SeqCst) { vec![sale.clone()] } else { Vec::new() }));
+    catalog.expect_note_opening().returning(|_| Ok(true));
     let mut clock = MockClock::new();
     clock.expect_now().returning(fixtures::start);
     let room = mocks.room_on(catalog, Arc::new(clock));

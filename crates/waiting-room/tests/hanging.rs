@@ -188,6 +188,7 @@ async fn room(queues: Arc<HangingQueues>, performances: &[PerformanceId]) -> Wai
     let on_sale: Vec<OnSale> = performances.iter().map(sale).collect();
     let mut catalog = MockCatalog::new();
     catalog.expect_on_sale().returning(move |_| Ok(on_sale.clone()));
+    catalog.expect_note_opening().returning(|_| Ok(true));
     let room = WaitingRoom::new(WaitingRoomParts {
         queues,
         records: Arc::new(MockQueueRecords::new()),

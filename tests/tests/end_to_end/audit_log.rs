@@ -66,15 +66,17 @@ struct Made {
 
 impl Made {
     fn assert_noted_once(&self, log: &[pb::AuditEntry]) {
-        let Self { rpc, target: (kind, id), request_id, .. } = self;
-        let is_it = |it: &&pb::AuditEntry| it.rpc == *rpc && it.target_id == *id && it.request_id == *request_id;
+        let Self { rpc, target: (kind, id), request_id, value: (field, before, after), .. } = self;
+        let is_it = |it: &&pb::AuditEntry| {
+            let is_of_field = it.changes.iter().any(|change| change.field == *field);
+            it.rpc == *rpc && it.target_id == *id && it.request_id == *request_id && is_of_field
+        };
         let entries: Vec<&pb::AuditEntry> = log.iter().filter(is_it).collect();
-        let [entry] = entries.as_slice() else { panic!("{rpc} is noted once: {entries:?}") };
+        let [entry] = entries.as_slice() else { panic!("{rpc} notes {field} once: {entries:?}") };
         assert_eq!((entry.target_kind(), entry.reason.as_str()), (*kind, self.reason), "{rpc}");
-        let (field, before, after) = self.value;
-        let change = entry.changes.iter().find(|change| change.field == field);
+        let change = entry.changes.iter().find(|change| change.field == *field);
         let change = change.unwrap_or_else(|| panic!("{rpc} changed {field}: {entry:?}"));
-        assert_eq!((change.before.as_deref(), change.after.as_deref()), (before, after), "{rpc}: {field}");
+        assert_eq!((change.before.as_deref(), change.after.as_deref()), (*before, *after), "{rpc}: {field}");
     }
 }
 
@@ -242,6 +244,8 @@ impl House<'_> {
         let run = operator.admin().cancel_performance(operator.request(cancel)).await.expect("a run");
         let mut run = run.into_inner();
         while run.message().await.expect("a report").is_some() {}
+        self.did("AdminService.CancelPerformance", target, "", ("cancelled", None, Some("true")));
+        self.because("the singer is ill");
         self.did("AdminService.CancelPerformance", target, "", ("blocked_seats", None, Some("25")));
         self.because("the singer is ill");
     }
@@ -373,15 +377,17 @@ async fn a_cancelled_performance_is_in_the_audit_log(world: World) {
             ("AdminService.CancelPerformance", "the singer is ill")
         );
         assert_eq!(entry.request_id, "", "the call has no request id: {entry:?}");
-        let change = entry.changes.iter().find(|change| ["blocked_seats", "seats"].contains(&change.field.as_str()));
-        let change = change.expect("a number of seats");
-        noted.push((&entry.target_id, &change.field, change.after.as_deref().expect("a number")));
+        let fields = ["cancelled", "blocked_seats", "seats"];
+        let change = entry.changes.iter().find(|change| fields.contains(&change.field.as_str()));
+        let change = change.expect("a number of seats, or that the performance is cancelled");
+        noted.push((&entry.target_id, &change.field, change.after.as_deref().expect("what it is")));
     }
     noted.sort_by_key(|(_, field, after)| (*field, *after));
     // The seat that was cancelled is blocked after the others.
     let expected = [
         (performance_id.as_str(), "blocked_seats", "1"),
         (performance_id.as_str(), "blocked_seats", "25"),
+        (performance_id.as_str(), "cancelled", "true"),
         (held.reservation_id.as_str(), "seats", "0"),
     ];
     assert_eq!(noted, expected);

@@ -215,6 +215,7 @@ async fn a_cancelled_performance_refunds_everybody_once_and_sells_nothing_more()
     let late = holder.hold(performance, &["C-B-2"]).await.expect_err("it is blocked");
     assert_eq!(reason(&late), "SEATS_TAKEN");
     assert_eq!(ledger::events(world.database(), "booking.reservation_cancelled").await, 5);
+    assert_eq!(ledger::events(world.database(), "catalog.performance_cancelled").await, 1, "of two runs");
     ledger::assert_conserved(world.database()).await;
     assert_eq!(found(&operator, performance).await, []);
     let done = preview(&operator, &id).await;

@@ -185,6 +185,16 @@ async fn a_cancelled_card_payment_goes_back_to_the_card_or_else_to_the_wallet() 
             fan.balance().await.expect("a balance") == expected
         })
         .await;
+        let events = match token {
+            APPROVE => (1, 0),
+            REFUND_REFUSED => (1, 1),
+            _ => (2, 2),
+        };
+        until("the events of the refunds so far", || async {
+            let of_kind = async |kind| ledger::events(world.database(), kind).await;
+            (of_kind("payment.refunded").await, of_kind("payment.refund_failed").await) == events
+        })
+        .await;
         assert_audited(&world, &hold).await;
     }
 }

@@ -1,5 +1,9 @@
+use std::time::Duration;
+
 use encore_domain::event::{Event, OutboxPlace};
+use encore_domain::ports::Clock;
 use encore_domain::queue::QueueSettings;
+use encore_payment_gateway::{APPROVE, DECLINE};
 use encore_port_tests::fixtures;
 use encore_proto::admin::v1 as admin;
 use encore_proto::events::v1::event::Data;
@@ -10,7 +14,7 @@ use encore_proto::events::v1::{
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use encore_proto::identity::v1::{Role, SignUpRequest};
 use encore_tests::fan::{Fan, reason, request_id, violated_fields};
-use encore_tests::world::World;
+use encore_tests::world::{World, until};
 use tonic::{Code, Status};
 
 async fn list(operator: &Fan, message: ListEventsRequest) -> Result<ListEventsResponse, Status> {
@@ -112,9 +116,14 @@ async fn changes_of_users_and_queues_are_events_without_personal_data() {
     let performance_id = performance.to_string();
     let pause = admin::PauseQueueRequest { request_id: request_id(), performance_id: performance_id.clone() };
     operator.admin().pause_queue(operator.request(pause.clone())).await.expect("paused");
-    world.ports.outbox.close_window().await.expect("the store answers");
+    let opened = opening(&world, &operator, &performance_id).await;
+    assert_eq!(
+        (&opened.partition_key, opened.id.as_str()),
+        (&performance_id, &*format!("queue.opened/{performance_id}"))
+    );
 
-    let listed = list(&operator, ListEventsRequest::default()).await.expect("a page").events;
+    let mut listed = list(&operator, ListEventsRequest::default()).await.expect("a page").events;
+    listed.retain(|event| event.id != opened.id);
     let [signed_up, role_changed, paused] = listed.as_slice() else { panic!("{listed:?}") };
     let keys = [&signed_up.partition_key, &role_changed.partition_key, &paused.partition_key];
     assert_eq!(keys, [&user_id, &user_id, &performance_id]);
@@ -133,9 +142,63 @@ async fn changes_of_users_and_queues_are_events_without_personal_data() {
     let act = act.as_ref().expect("who paused it");
     assert_eq!((&act.operator_id, &act.request_id), (&operator.user.to_string(), &pause.request_id));
     assert!(!format!("{listed:?}").contains("ada@") && !format!("{listed:?}").contains("Ada"), "{listed:?}");
-    let of_performance = EventFilter { types: vec![], performance_id };
+    let of_performance = EventFilter { performance_id, ..of_type("QueuePaused") };
     let page = ListEventsRequest { filter: Some(of_performance), ..ListEventsRequest::default() };
     assert_eq!(&list(&operator, page).await.expect("a page").events, std::slice::from_ref(paused));
+}
+
+/// The event of the opening of a queue, which the workers note at their next step.
+async fn opening(world: &World, operator: &Fan, performance_id: &str) -> events::Event {
+    let filter = EventFilter { performance_id: performance_id.to_owned(), ..of_type("QueueOpened") };
+    let find = async || {
+        world.ports.outbox.close_window().await.expect("the store answers");
+        let page = ListEventsRequest { filter: Some(filter.clone()), ..ListEventsRequest::default() };
+        list(operator, page).await.expect("a page").events
+    };
+    until("the opening of the queue", || async { !find().await.is_empty() }).await;
+    let opened = find().await;
+    let [opened] = opened.as_slice() else { panic!("it is noted once: {opened:?}") };
+    opened.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_opening_of_a_pre_queue_is_an_event() {
+    let world = World::durable(2).await;
+    let operator = world.operator().await;
+    let performance = world.drawn_performance(QueueSettings::default(), Duration::from_mins(10)).await;
+    let opened = opening(&world, &operator, &performance.to_string()).await;
+    let Some(Data::QueueOpened(data)) = &opened.data else { panic!("{opened:?}") };
+    let seconds = |at: Option<prost_types::Timestamp>| at.map(|at| at.seconds);
+    let now = world.clock.now().timestamp();
+    assert!(data.is_pre_queue);
+    assert_eq!((seconds(data.opened_at), seconds(data.calls_from)), (Some(now), Some(now + 600)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_steps_of_a_payment_by_card_are_events() {
+    for world in [World::durable(1).await, World::embedded().await] {
+        let (operator, performance) = (world.operator().await, world.performance(None).await);
+        let fan = world.fan(0).await;
+        let held = fan.hold(performance, &["S-A-1"]).await.expect("a free seat");
+        for token in [DECLINE, APPROVE] {
+            fan.pay_by_card(&held.reservation_id, token).await.expect("an answer");
+        }
+        world.ports.outbox.close_window().await.expect("the store answers");
+        let filter = EventFilter { types: vec![], performance_id: performance.to_string() };
+        let page = ListEventsRequest { filter: Some(filter), ..ListEventsRequest::default() };
+        let listed = list(&operator, page).await.expect("a page").events;
+        let types: Vec<&str> = listed.iter().map(|it| it.r#type.trim_start_matches("encore.events.v1.")).collect();
+        let declined = ["HoldChanged", "HoldChanged", "PaymentFailed"];
+        let paid = ["HoldChanged", "PaymentAuthorized", "ReservationConfirmed", "PaymentCaptured"];
+        assert_eq!(types, [["HoldPlaced"].as_slice(), &declined, &paid].concat());
+        let Some(Data::PaymentFailed(failed)) = &listed[3].data else { panic!("{listed:?}") };
+        assert_eq!((failed.failure(), failed.attempt), (events::PaymentFailure::Declined, 1));
+        assert_eq!(failed.reservation_id, held.reservation_id);
+        let Some(Data::PaymentCaptured(captured)) = &listed[7].data else { panic!("{listed:?}") };
+        assert_eq!((&captured.payment_id, captured.attempt), (&failed.payment_id, 2));
+        assert_eq!(listed[7].subject, format!("payments/{}", failed.payment_id));
+        assert!(!format!("{listed:?}").contains(APPROVE), "no token of a card: {listed:?}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,14 @@ use encore_domain::catalog::Performance;
 use encore_domain::error::Unavailable;
 use encore_domain::ids::UserId;
 use encore_domain::mail::Mail;
+use encore_domain::payment::attempt::{Outcome, Step};
+use encore_domain::payment::card::Purpose;
+use encore_domain::payment::card_change::{CardChange, CardChangeIds, Change, TakeUp};
+use encore_domain::payment::card_plan::CardPlan;
+use encore_domain::payment::gateway::{FailureReason, MethodToken};
+use encore_domain::payment::withdrawal::WithdrawalPlan;
 use encore_domain::ports::Mailer;
+use encore_domain::wallet::TransferIds;
 use encore_events::{Notifier, NotifierParts};
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
@@ -106,6 +113,41 @@ impl Bench {
         self.ports.payments.pay_from_wallet(plan, request()).await.expect("a payment");
         self.ports.outbox.close_window().await.expect("the store answers");
         hold
+    }
+
+    /// Tops up a wallet by card, and withdraws it to the card, which takes the money and sends it back later.
+    pub(crate) async fn withdraw_in_vain(&self, fan: UserId) {
+        let (cards, payment) = (&self.ports.card_payments, fixtures::id());
+        let ids =
+            || TransferIds { transfer: fixtures::id(), wallet_entry: fixtures::id(), counter_entry: fixtures::id() };
+        let at = fixtures::start();
+        let plan = CardPlan {
+            payment,
+            user: fan,
+            purpose: Purpose::TopUp,
+            amount: fixtures::euros(700),
+            attempt: fixtures::id(),
+            method: MethodToken::parse("card").expect("a token"),
+            token: None,
+            revision: 0,
+            at,
+            lease_until: at,
+        };
+        cards.start(plan, fixtures::request(fan)).await.expect("begun");
+        let apply = async |what| {
+            let change =
+                CardChange { what, at, ids: CardChangeIds { refund: fixtures::id(), transfers: [ids(), ids()] } };
+            cards.apply(payment, change, TakeUp::Due(None)).await.expect("the store answers");
+        };
+        apply(Change::Report(vec![(Step::Capture, Outcome::Succeeded)])).await;
+        apply(Change::Confirm).await;
+        let parts = std::array::from_fn(|_| (fixtures::id(), ids()));
+        let plan = WithdrawalPlan { user: fan, amount: fixtures::euros(700), parts, at };
+        let withdrawn = self.ports.withdrawals.withdraw(plan, fixtures::request(fan)).await.expect("withdrawn");
+        let refund = Step::Refund(withdrawn.into_inner()[0].id);
+        apply(Change::Report(vec![(refund, Outcome::Succeeded)])).await;
+        apply(Change::Report(vec![(refund, Outcome::Failed(FailureReason::RefundRefused))])).await;
+        self.ports.outbox.close_window().await.expect("the store answers");
     }
 
     /// Another performance at the same venue.

@@ -79,6 +79,24 @@ async fn a_fan_is_told_once_of_what_happens_from_now_on() {
 }
 
 #[tokio::test]
+async fn a_fan_is_told_what_became_of_a_refund_to_a_card() {
+    for bench in Bench::both().await {
+        let (fan, email) = bench.fan().await;
+        let notifier = bench.notifier();
+        step(&notifier).await.expect("it begins");
+        bench.withdraw_in_vain(fan).await;
+        for _ in 0..2 {
+            step(&notifier).await.expect("the mailer answers");
+        }
+        assert_eq!(bench.told(), [email.clone(), email]);
+        let subjects: Vec<String> =
+            bench.mailer.sent.lock().expect("not poisoned").iter().map(|mail| mail.subject.clone()).collect();
+        assert!(subjects.contains(&"Refunded: 7.00 EUR".to_owned()), "{subjects:?}");
+        assert!(subjects.contains(&"Refunded to your wallet: 7.00 EUR".to_owned()), "{subjects:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_mail_that_is_not_accepted_is_tried_again_and_no_other_is_sent_twice() {
     for bench in Bench::both().await {
         let [(one, first), (two, second)] = [bench.fan().await, bench.fan().await];

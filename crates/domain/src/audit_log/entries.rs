@@ -70,6 +70,12 @@ impl StaffAct {
         self.entry(target, state(DraftState::Open), state(DraftState::Withdrawn))
     }
 
+    /// A performance was cancelled. What follows of it has entries of its own.
+    pub fn cancelled_performance(&self, performance: PerformanceId) -> AuditEntry {
+        let after = vec![("cancelled", true.to_string())];
+        self.entry(AuditTarget::Performance(performance.0), vec![], after)
+    }
+
     /// The settings of a queue were changed.
     pub fn changed_queue(&self, of: PerformanceId, before: &QueueSettings, after: &QueueSettings) -> AuditEntry {
         self.entry(AuditTarget::Performance(of.0), facts::queue(before), facts::queue(after))

@@ -121,7 +121,8 @@ pub struct CardEffects {
 }
 
 impl CardEffects {
-    /// The event for consumers, apart from that of a credited wallet.
+    /// The event for consumers of what became of the reservation. Those of the payment are
+    /// [`payment_events`](Self::payment_events).
     pub fn event(&self) -> Option<Event> {
         Some(match (self.seats.clone()?, &self.paid, &self.refund) {
             (SeatsChange::HeldAgain(hold), ..) => {

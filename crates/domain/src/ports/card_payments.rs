@@ -43,11 +43,15 @@ use crate::time::Timestamp;
 ///   One that is over, or unknown, is left alone
 /// - `keeps_a_hint_for_the_end_of_the_lease`: a hint, or a refund that is begun, does not end a lease. The gateway may have been asked
 ///   before the news, so the payment is due at once when the lease is given up, whatever time is asked for. It is due so once
-/// - `hears_of_a_dispute`: an event of what was taken, once; the payment is due at once, also if it was over, but not while it is leased;
+/// - `hears_of_a_dispute`: a step of what was taken, once; the payment is due at once, also if it was over, but not while it is leased;
 ///   the money, the seats and the state of the payment stay
 /// - `hears_of_another_dispute`: after one that was won, another is open again; after one that was lost there is none
 /// - `gives_back_once_after_a_lost_dispute`: a refund that is begun after it, or that waited for it, succeeds without the gateway: the
 ///   transfers are those of any refund to a card, no report returns it to the wallet, and a comparison with the gateway finds no difference
+/// - `writes_an_event_of_each_step`: authorized, captured, failed, refunded, and a refund that failed, each once, with the key of the
+///   reservation's events
+/// - `writes_events_of_what_goes_wrong`: a payment whose time was over, and each dispute when it is confirmed and when it is closed; none of
+///   a refund of what was never taken. Those of a top-up have the key of the user
 /// - `ignores_old_reports`: a report that says nothing new has no effects and no event
 /// - `audits_card_payments`: the audit has no finding after any of this
 #[cfg_attr(feature = "mock", mockall::automock)]

@@ -6,8 +6,10 @@ use crate::audit_log::StaffAct;
 use crate::catalog::search::{PerformanceFilter, Search};
 use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use crate::error::{RequestError, Unavailable};
+use crate::event::QueueOpening;
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::page::{Page, PageRequest};
+use crate::payment::refund::OperatorReason;
 use crate::queue::{PatchRefusal, Queue, QueuePatch, QueueSettings};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
@@ -45,6 +47,8 @@ use crate::time::Timestamp;
 /// - `writes_an_event_of_a_performance`: one that an act adds, with it and when its pre-queue opens; none of a repeat
 /// - `writes_events_of_a_queue`: one of each [`QueueChange`](crate::event::QueueChange) that an act makes; none of a repeat, a refusal, or
 ///   a patch that changes nothing
+/// - `notes_an_opening_once`: of twenty concurrent calls for one queue, one notes it, with one event; the audit finds nothing wrong
+/// - `notes_a_cancellation_once`: so for a performance that is cancelled, with one entry in the audit log
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Catalog: Send + Sync {
@@ -74,6 +78,18 @@ pub trait Catalog: Send + Sync {
         patch: QueuePatch,
         act: Option<StaffAct>,
     ) -> Result<Applied<QueueSettings>, RequestError<PatchRefusal>>;
+
+    /// Notes that a queue has opened, with its event, unless that is noted. Returns whether this call noted it. The performance exists.
+    async fn note_opening(&self, opening: QueueOpening) -> Result<bool, Unavailable>;
+
+    /// Notes that a performance is cancelled, with its event and its entry in the audit log, unless that is noted. Returns whether this
+    /// call noted it. The performance exists.
+    async fn note_cancellation(
+        &self,
+        performance: PerformanceId,
+        reason: OperatorReason,
+        act: StaffAct,
+    ) -> Result<bool, Unavailable>;
 
     /// The venue that an earlier request added.
     async fn find_added_venue(&self, request: RequestKey) -> Result<Option<Venue>, RequestError<Infallible>>;

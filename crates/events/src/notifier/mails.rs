@@ -63,17 +63,37 @@ impl Mails {
 
     /// The mail about an event; none if there is nobody to be told.
     async fn compose(&self, event: &Event) -> Result<Option<Mail>, Unavailable> {
-        let (Event::ReservationConfirmed { reservation, .. } | Event::SeatsCancelled { reservation, .. }) = event
-        else {
-            return Ok(None);
+        let user = match event {
+            Event::ReservationConfirmed { reservation, .. } | Event::SeatsCancelled { reservation, .. } => {
+                reservation.user
+            }
+            Event::PaymentChanged(step) => step.payment.user,
+            Event::HoldPlaced(_)
+            | Event::HoldChanged { .. }
+            | Event::HoldReleased(_)
+            | Event::HoldExpired(_)
+            | Event::SeatsBlocked(_)
+            | Event::SeatsUnblocked(_)
+            | Event::WalletToppedUp { .. }
+            | Event::WalletWithdrawn { .. }
+            | Event::UserSignedUp { .. }
+            | Event::UserDeleted { .. }
+            | Event::UserRoleChanged { .. }
+            | Event::PerformancePublished { .. }
+            | Event::PerformanceCancelled { .. }
+            | Event::QueueOpened(_)
+            | Event::QueueChanged { .. } => return Ok(None),
         };
-        let Some(account) = self.users.find(reservation.user).await? else { return Ok(None) };
+        let Some(account) = self.users.find(user).await? else { return Ok(None) };
         // Deleted users, and the fans of rehearsals, have addresses that receive nothing.
         if !account.password_hash.is_of_a_password() {
             return Ok(None);
         }
-        let Some(show) = self.show(reservation.performance).await? else { return Ok(None) };
-        Ok(mail_of(account.user.email, event, &show))
+        let show = match event.performance() {
+            Some(performance) => self.show(performance).await?,
+            None => None,
+        };
+        Ok(mail_of(account.user.email, event, show.as_ref()))
     }
 
     async fn show(&self, id: PerformanceId) -> Result<Option<Show>, Unavailable> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use encore_domain::booking::Reservation;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::catalog::{Title, Venue};
-use encore_domain::event::Event;
+use encore_domain::event::{Event, PaymentChange, RefundToCard};
 use encore_domain::identity::Email;
+use encore_domain::ids::ReservationId;
 use encore_domain::mail::Mail;
 use encore_domain::payment::Payment;
 use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
@@ -19,11 +20,22 @@ pub(super) struct Show {
     pub venue: Arc<Venue>,
 }
 
-/// The mail about an event; none if it is of no interest to the fan.
-pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
+/// The mail about an event; none if it is of no interest to the fan. `show` is that of the performance of the event, if there is one.
+pub(super) fn mail_of(to: Email, event: &Event, show: Option<&Show>) -> Option<Mail> {
     let (subject, lines) = match event {
-        Event::ReservationConfirmed { reservation, payment } => confirmed(reservation, payment, show),
-        Event::SeatsCancelled { reservation, refund } => cancelled(reservation, refund, show),
+        Event::ReservationConfirmed { reservation, payment } => confirmed(reservation, payment, show?),
+        Event::SeatsCancelled { reservation, refund } => cancelled(reservation, refund, show?),
+        Event::PaymentChanged(step) => match &step.change {
+            PaymentChange::Refunded { refund, by_dispute: false } => refunded(step.payment.reservation(), refund, show),
+            PaymentChange::RefundFailed { refund, .. } => refund_failed(step.payment.reservation(), refund, show),
+            // The fan got the money from the bank. The others are told by the answers of the calls, and by the events of the reservation.
+            PaymentChange::Refunded { by_dispute: true, .. }
+            | PaymentChange::Authorized
+            | PaymentChange::Captured
+            | PaymentChange::Failed(_)
+            | PaymentChange::Disputed { .. }
+            | PaymentChange::DisputeClosed { .. } => return None,
+        },
         Event::HoldPlaced(_)
         | Event::HoldChanged { .. }
         | Event::HoldReleased(_)
@@ -36,6 +48,8 @@ pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
         | Event::UserDeleted { .. }
         | Event::UserRoleChanged { .. }
         | Event::PerformancePublished { .. }
+        | Event::PerformanceCancelled { .. }
+        | Event::QueueOpened(_)
         | Event::QueueChanged { .. } => return None,
     };
     Some(Mail { to, subject, text: lines.join("\r\n") + "\r\n" })
@@ -71,6 +85,40 @@ fn cancelled(reservation: &Reservation, refund: &Refund, show: &Show) -> (String
     }
     lines.push(format!("Reservation: {}", reservation.id));
     (format!("Cancelled: {}", show.title.as_str()), lines)
+}
+
+fn refunded(reservation: Option<ReservationId>, refund: &RefundToCard, show: Option<&Show>) -> (String, Vec<String>) {
+    let what =
+        format!("Your refund of {} was sent to your card. It may take some days to appear there.", refund.amount);
+    (about_refund("Refunded", refund, show), of_refund(what, reservation, show))
+}
+
+fn refund_failed(
+    reservation: Option<ReservationId>,
+    refund: &RefundToCard,
+    show: Option<&Show>,
+) -> (String, Vec<String>) {
+    let amount = refund.amount;
+    let what = format!("Your refund of {amount} was not taken by your card. The amount is in your wallet instead.");
+    (about_refund("Refunded to your wallet", refund, show), of_refund(what, reservation, show))
+}
+
+fn about_refund(what: &str, refund: &RefundToCard, show: Option<&Show>) -> String {
+    match show {
+        Some(show) => format!("{what}: {}", show.title.as_str()),
+        None => format!("{what}: {}", refund.amount),
+    }
+}
+
+/// The lines of a mail about a refund: of seats, or of a wallet.
+fn of_refund(what: String, reservation: Option<ReservationId>, show: Option<&Show>) -> Vec<String> {
+    let mut lines = vec![what];
+    if let Some(show) = show {
+        lines.push(String::new());
+        lines.extend(show.lines());
+    }
+    lines.extend(reservation.map(|id| format!("Reservation: {id}")));
+    lines
 }
 
 impl Show {
@@ -110,13 +158,14 @@ mod tests {
         let title = Title::parse("Winterreise").expect("a title");
         let show = Show { title, starts_at: start(), venue: Arc::new(venue(small_chart())) };
         let to = Email::parse("ada@example.com").expect("an address");
-        one_event_of_each_kind().iter().filter_map(|event| mail_of(to.clone(), event, &show)).collect()
+        let show_of = |event: &Event| event.performance().map(|_| &show);
+        one_event_of_each_kind().iter().filter_map(|event| mail_of(to.clone(), event, show_of(event))).collect()
     }
 
     #[test]
     fn fans_are_told_of_what_they_bought_and_what_was_cancelled() {
         let mails = mails();
-        let [confirmed, some, all] = mails.as_slice() else { panic!("{} mails", mails.len()) };
+        let [confirmed, some, all, ..] = mails.as_slice() else { panic!("{} mails", mails.len()) };
         assert_eq!(confirmed.subject, "Confirmed: Winterreise");
         for line in ["Winterreise", "Großes Haus", "2026-06-01 10:00 UTC", "Stalls A-1", "Stalls A-2"] {
             assert!(confirmed.text.lines().any(|it| it == line), "{line}: {}", confirmed.text);
@@ -127,5 +176,31 @@ mod tests {
         assert!(all.text.starts_with("Your reservation was cancelled by the organizer."), "{}", all.text);
         assert!(all.text.contains("Refund: 239.00 EUR, to your wallet."), "{}", all.text);
         assert!(!all.text.contains("fire alarm"), "what the operator noted is not for fans");
+    }
+
+    #[test]
+    fn fans_are_told_where_their_refunds_went() {
+        let mails = mails();
+        let [.., refunded, failed] = mails.as_slice() else { panic!("{} mails", mails.len()) };
+        assert_eq!(mails.len(), 5);
+        assert_eq!(refunded.subject, "Refunded: Winterreise");
+        assert!(refunded.text.starts_with("Your refund of 119.00 EUR was sent to your card."), "{}", refunded.text);
+        assert!(refunded.text.contains("Großes Haus") && refunded.text.contains("Reservation: "), "{}", refunded.text);
+        assert_eq!(failed.subject, "Refunded to your wallet: 119.00 EUR");
+        assert!(
+            failed.text.contains("in your wallet instead.") && !failed.text.contains("Winterreise"),
+            "{}",
+            failed.text
+        );
+    }
+
+    #[test]
+    fn a_refund_that_a_dispute_took_is_no_news() {
+        let mut event = one_event_of_each_kind().remove(22);
+        let Event::PaymentChanged(step) = &mut event else { panic!("{event:?}") };
+        let PaymentChange::Refunded { by_dispute, .. } = &mut step.change else { panic!("{step:?}") };
+        *by_dispute = true;
+        let to = Email::parse("ada@example.com").expect("an address");
+        assert!(mail_of(to, &event, None).is_none());
     }
 }

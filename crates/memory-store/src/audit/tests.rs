@@ -3,14 +3,15 @@
 use encore_domain::audit::{Finding, Promise};
 use encore_domain::booking::{Claim, Reservation, ReservationState};
 use encore_domain::catalog::seat_chart::Slot;
-use encore_domain::event::Event;
+use encore_domain::event::{CardPaymentRef, Event, PaymentChange, PaymentStep, QueueOpening};
 use encore_domain::ids::{PaymentId, PerformanceId, UserId};
+use encore_domain::payment::card::Purpose;
 use encore_domain::payment::{Paid, Payment, PaymentPlan};
 use encore_domain::ports::{Audit, Payments, Reservations, Wallets};
 use encore_domain::wallet::Transfer;
 use encore_port_tests::fixtures::{self, at_secs, euros, hold, id, just_before, payment, request, start, top_up};
 
-use crate::records::{MemoryRecords, Records};
+use crate::records::{MemoryRecords, Milestone, Records};
 use crate::{MemoryAudit, MemoryPayments, MemoryReservations, MemoryWallets};
 
 /// Records in which seats 0 and 9 are sold, 1 is held, and a hold on 2 was released.
@@ -269,6 +270,39 @@ async fn an_event_of_another_kind_that_is_written_twice() {
     let found = fixture.findings(None).await;
     let found: Vec<_> = found.iter().map(|finding| (finding.promise, finding.subject.clone())).collect();
     assert_eq!(found, [(Promise::OutboxGap, format!("event {}", twice.id()))]);
+}
+
+#[tokio::test]
+async fn events_of_what_did_not_happen_and_milestones_without_their_event() {
+    let fixture = fixture().await;
+    let performance = fixture.performance;
+    let opening = |performance| QueueOpening { performance, opened_at: start(), calls_from: start(), at: start() };
+    let payment = CardPaymentRef {
+        id: id(),
+        user: fixture.fan,
+        purpose: Purpose::Seats { reservation: fixture.held.id, performance },
+        amount: euros(12_000),
+        attempt: 1,
+        request: None,
+    };
+    let captured = Event::PaymentChanged(PaymentStep { payment, change: PaymentChange::Captured, at: start() });
+    {
+        let records = &mut *fixture.records.lock();
+        records.outbox.write(&captured);
+        records.outbox.write(&Event::QueueOpened(opening(performance)));
+        assert!(records.catalog.reach(performance, Milestone::Cancelled, start()));
+    }
+    let mut expected = [
+        format!("event {}", captured.id()),
+        format!("event queue.opened/{performance}"),
+        format!("event catalog.performance_cancelled/{performance}"),
+    ];
+    expected.sort();
+    for scope in [None, Some(performance)] {
+        let mut found: Vec<_> = fixture.findings(scope).await.into_iter().map(|finding| finding.subject).collect();
+        found.sort();
+        assert_eq!(found, expected);
+    }
 }
 
 #[tokio::test]

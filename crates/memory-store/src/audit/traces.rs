@@ -2,17 +2,19 @@ use std::collections::HashMap;
 
 use encore_domain::audit::Promise;
 use encore_domain::booking::ReservationState;
-use encore_domain::event::OutboxRecord;
-use encore_domain::ids::{ReservationId, UserId};
+use encore_domain::event::{Event, OutboxRecord};
+use encore_domain::ids::{ReservationId, TransferId, UserId};
 use encore_domain::payment::Payment;
 use encore_domain::payment::attempt::Step;
-use encore_domain::payment::refund::{CancelledBy, RefundCause};
+use encore_domain::payment::card::CardPayment;
+use encore_domain::payment::card_events::events_of;
+use encore_domain::payment::refund::{CancelledBy, Refund, RefundCause};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::{TransferKind, WalletEntry};
 use uuid::Uuid;
 
 use crate::audit::Sweep;
-use crate::records::SeatBlockKind;
+use crate::records::{Milestone, SeatBlockKind};
 use crate::requests::Effect;
 
 const PLACED: &str = "booking.hold_placed";
@@ -26,8 +28,13 @@ const BLOCKED: &str = "booking.seats_blocked";
 const UNBLOCKED: &str = "booking.seats_unblocked";
 const TOPPED_UP: &str = "wallet.topped_up";
 const WITHDRAWN: &str = "wallet.withdrawn";
+const PERFORMANCE_CANCELLED: &str = "catalog.performance_cancelled";
+const QUEUE_OPENED: &str = "queue.opened";
+/// How the kinds of events of payments by card begin.
+const OF_PAYMENTS: &str = "payment.";
 /// The kinds of the other events that are matched with their changes.
-const OTHERS: [&str; 6] = [CANCELLED, SEATS_CANCELLED, BLOCKED, UNBLOCKED, TOPPED_UP, WITHDRAWN];
+const OTHERS: [&str; 8] =
+    [CANCELLED, SEATS_CANCELLED, BLOCKED, UNBLOCKED, TOPPED_UP, WITHDRAWN, PERFORMANCE_CANCELLED, QUEUE_OPENED];
 /// The kinds of the events whose id has that of a reservation.
 const OF_RESERVATIONS: [&str; 5] = [PLACED, CHANGED, CONFIRMED, RELEASED, EXPIRED];
 
@@ -172,7 +179,35 @@ fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
             expected.insert(format!("{WITHDRAWN}/{}", entry.transfer), (user.0, entry.at));
         }
     }
+    for ((performance, milestone), at) in &audit.records.catalog.milestones {
+        let kind = match milestone {
+            Milestone::QueueOpened => QUEUE_OPENED,
+            Milestone::Cancelled => PERFORMANCE_CANCELLED,
+        };
+        if audit.covers(*performance) {
+            expected.insert(format!("{kind}/{performance}"), (performance.0, *at));
+        }
+    }
+    let steps = audit.cards().flat_map(|card| events_of_card(audit, card));
+    expected.extend(steps.map(|event| (event.id(), (event.key(), event.at()))));
     expected
+}
+
+/// The events of all attempts of a payment by card.
+fn events_of_card(audit: &Sweep, card: &CardPayment) -> Vec<Event> {
+    let mut steps = card.attempts.iter().flat_map(|attempt| &attempt.events);
+    let is_refunded = steps.any(|event| matches!(event.step, Step::Refund(_)));
+    let refunds = is_refunded.then(|| audit.records.payments.refunds_of(card.id)).unwrap_or_default();
+    let refunds: Vec<Refund> = refunds.into_iter().cloned().collect();
+    let of_attempt = |index: usize| {
+        // As it was before the first step.
+        let mut before = CardPayment { refunds: refunds.clone(), ..card.clone() };
+        before.attempts.truncate(index + 1);
+        let steps = before.attempts.last_mut().map(|attempt| std::mem::take(&mut attempt.events)).unwrap_or_default();
+        // The id of an event does not depend on the transfer.
+        events_of(&before, &steps, |_| Some(TransferId(Uuid::nil())))
+    };
+    (0..card.attempts.len()).flat_map(of_attempt).collect()
 }
 
 fn check_events(audit: &mut Sweep) {
@@ -183,7 +218,7 @@ fn check_events(audit: &mut Sweep) {
     for OutboxRecord { place, id, kind, key, .. } in &audit.records.outbox.records {
         let sequence = place.sequence;
         let of_reservation = OF_RESERVATIONS.contains(&kind.as_str());
-        let is_matched = of_reservation || OTHERS.contains(&kind.as_str());
+        let is_matched = of_reservation || OTHERS.contains(&kind.as_str()) || kind.starts_with(OF_PAYMENTS);
         if audit.scope.is_some_and(|scope| scope.0 != *key) {
             continue;
         }

@@ -1,3 +1,4 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -6,6 +7,15 @@ use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::queue::Queue;
 use encore_domain::time::Timestamp;
+
+/// What happens to a performance once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Milestone {
+    /// Its queue opened.
+    QueueOpened,
+    /// It was cancelled.
+    Cancelled,
+}
 
 #[derive(Default)]
 pub struct CatalogRecords {
@@ -19,9 +29,22 @@ pub struct CatalogRecords {
     pub by_start: BTreeSet<PerformanceCursor>,
     pub by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
     pub queues: HashMap<PerformanceId, Queue>,
+    /// What happened once, and when it was noted.
+    pub milestones: BTreeMap<(PerformanceId, Milestone), Timestamp>,
 }
 
 impl CatalogRecords {
+    /// Notes what happens once. Returns whether it was not noted before.
+    pub fn reach(&mut self, performance: PerformanceId, milestone: Milestone, at: Timestamp) -> bool {
+        match self.milestones.entry((performance, milestone)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(at);
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
+    }
+
     /// Adds a concert.
     pub fn add_concert(&mut self, concert: Concert) {
         self.words.insert(concert.id, concert.search_words());

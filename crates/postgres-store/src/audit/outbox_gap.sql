@@ -1,12 +1,39 @@
 -- Changes without an event, events without a change, duplicate events, and reservations with an event of their end
 -- before the event of their hold. $1 is the performance, or null for all.
 --
--- Events of holds, reservations, blocks and wallets are matched with their changes. The others, whose changes leave no row that
--- names the event, must occur once and be of the kind that their id says.
+-- Events of holds, reservations, blocks, wallets, payments by card and milestones are matched with their changes. The others, whose
+-- changes leave no row that names the event, must occur once and be of the kind that their id says.
 --
 -- Delivered events are deleted after a while. So an event is expected only if its change was made since the moment in
 -- outbox_forgotten. A change of a hold counts as old as the hold.
-WITH change AS (
+WITH steps AS (
+    SELECT
+        e.attempt_id, e.number, e.step, e.outcome, e.refund_id, e.recorded_at, c.id AS payment_id,
+        format('%s/%s', c.id, a.number + 1) AS attempt,
+        coalesce(c.performance_id, c.user_id) AS key,
+        e.step = 'refund' AND bool_or(e.step = 'revoke') OVER earlier AS is_revoked,
+        bool_or(e.step = 'capture' AND e.outcome = 'succeeded') OVER earlier AS is_captured,
+        -- The gateway has refused, or has given up the amount.
+        count(*) FILTER (WHERE e.step IN ('authorize', 'capture') AND e.outcome = 'failed' OR e.step = 'void' AND e.outcome = 'succeeded')
+            OVER earlier AS refusals
+    FROM card_payments c
+    JOIN payment_attempts a ON a.payment_id = c.id
+    JOIN payment_events e ON e.attempt_id = a.id
+    WHERE $1 IS NULL OR c.performance_id = $1
+    WINDOW earlier AS (PARTITION BY e.attempt_id ORDER BY e.number)
+), news AS (
+    -- News of a dispute that the gateway has confirmed; a request is only a hint.
+    SELECT *, lag(outcome) OVER before AS previous, count(*) FILTER (WHERE outcome <> 'requested') OVER before AS confirmed
+    FROM steps WHERE step = 'dispute'
+    WINDOW before AS (PARTITION BY attempt_id ORDER BY number)
+), dispute AS (
+    -- One that was not open opens, unless it is the one that was won before.
+    SELECT *, count(*) FILTER (WHERE is_opening) OVER (PARTITION BY attempt_id ORDER BY number) AS opened
+    FROM (
+        SELECT *, outcome <> 'requested' AND previous IS DISTINCT FROM 'unknown' AND (outcome <> 'failed' OR confirmed = 1) AS is_opening
+        FROM news
+    ) AS opening
+), change AS (
     SELECT 'booking.hold_placed/' || id AS event_id, performance_id AS key, held_at AS made_at
     FROM reservations WHERE $1 IS NULL OR performance_id = $1
     UNION ALL
@@ -47,10 +74,34 @@ WITH change AS (
     SELECT 'wallet.withdrawn/' || t.id, t.user_id, t.made_at
     FROM transfers t JOIN refunds f ON f.id = t.refund_id AND f.cause = 'withdrawn'
     WHERE $1 IS NULL AND t.kind = 'card_refund'
+    UNION ALL
+    SELECT CASE step WHEN 'authorize' THEN 'payment.authorized/' ELSE 'payment.captured/' END || attempt, key, recorded_at
+    FROM steps WHERE step IN ('authorize', 'capture') AND outcome = 'succeeded'
+    UNION ALL
+    -- The first refusal of an attempt of which nothing was taken.
+    SELECT 'payment.failed/' || attempt, key, recorded_at
+    FROM steps
+    WHERE refusals = 1 AND NOT is_captured
+      AND (step IN ('authorize', 'capture') AND outcome = 'failed' OR step = 'void' AND outcome = 'succeeded')
+    UNION ALL
+    SELECT CASE outcome WHEN 'failed' THEN 'payment.refund_failed/' ELSE 'payment.refunded/' END || refund_id, key, recorded_at
+    FROM steps WHERE step = 'refund' AND (outcome = 'failed' OR outcome = 'succeeded' AND NOT is_revoked)
+    UNION ALL
+    SELECT 'payment.disputed/' || payment_id || '/' || opened, key, recorded_at
+    FROM dispute WHERE is_opening
+    UNION ALL
+    SELECT 'payment.dispute_closed/' || payment_id || '/' || opened, key, recorded_at
+    FROM dispute WHERE outcome IN ('succeeded', 'failed') AND (is_opening OR previous = 'unknown')
+    UNION ALL
+    SELECT CASE milestone WHEN 'cancelled' THEN 'catalog.performance_cancelled/' ELSE 'queue.opened/' END || performance_id,
+        performance_id, noted_at
+    FROM performance_milestones WHERE $1 IS NULL OR performance_id = $1
 ), event AS (
     SELECT event_id, kind, key, sequence, kind IN (
         'booking.hold_placed', 'booking.hold_changed', 'booking.hold_released', 'booking.hold_expired',
-        'booking.reservation_confirmed', 'booking.reservation_cancelled', 'booking.seats_cancelled', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up', 'wallet.withdrawn'
+        'booking.reservation_confirmed', 'booking.reservation_cancelled', 'booking.seats_cancelled', 'booking.seats_blocked', 'booking.seats_unblocked', 'wallet.topped_up', 'wallet.withdrawn',
+        'payment.authorized', 'payment.captured', 'payment.failed', 'payment.refunded', 'payment.refund_failed', 'payment.disputed',
+        'payment.dispute_closed', 'catalog.performance_cancelled', 'queue.opened'
     ) AS is_matched
     FROM outbox
     WHERE $1 IS NULL OR key = $1

@@ -1,10 +1,13 @@
 use diesel::QueryResult;
 use encore_domain::catalog::{OnSaleWindow, Performance, PriceList};
 use encore_domain::event::{Event, StaffCause};
+use encore_domain::ids::PerformanceId;
+use encore_domain::payment::refund::OperatorReason;
 use encore_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{duration_ms, read_currency, read_duration_ms};
+use crate::error::corrupt;
 use crate::event_record::cause::CauseRecord;
 use crate::event_record::{id, optional_time, time};
 
@@ -26,6 +29,25 @@ impl Published {
         let performance = self.performance.read()?;
         let pre_queue_opens_at = optional_time(self.pre_queue_opens_at_ms)?;
         Ok(Event::PerformancePublished { performance, pre_queue_opens_at, cause: self.cause.read()? })
+    }
+}
+
+/// An operator cancelled a performance.
+#[derive(Serialize, Deserialize)]
+pub struct CancelledByOperator {
+    performance_id: String,
+    reason: String,
+    cause: CauseRecord,
+}
+
+impl CancelledByOperator {
+    pub fn of(performance: PerformanceId, reason: &OperatorReason, cause: &StaffCause) -> Self {
+        Self { performance_id: performance.to_string(), reason: reason.as_str().to_owned(), cause: cause.into() }
+    }
+
+    pub fn read(self) -> QueryResult<Event> {
+        let reason = OperatorReason::parse(&self.reason).map_err(|_| corrupt("reason in an event", &self.reason))?;
+        Ok(Event::PerformanceCancelled { performance: id(&self.performance_id)?, reason, cause: self.cause.read()? })
     }
 }
 

@@ -55,6 +55,7 @@ impl Mocks {
         let mut catalog = MockCatalog::new();
         let sale = OnSale { performance, opens_at: fixtures::start(), queue: Some(Queue::default()) };
         catalog.expect_on_sale().returning(move |_| Ok(vec![sale.clone()]));
+        catalog.expect_note_opening().returning(|_| Ok(true));
         let room = self.room_on(catalog, clock);
         room.refresh_open_queues().await.expect("the catalog answers");
         room

@@ -1,6 +1,7 @@
 //! Events: one for each committed change, written in the transaction of the change.
 
 pub mod message;
+mod performance_event;
 mod queue_change;
 pub mod relay;
 mod staff_cause;
@@ -12,10 +13,11 @@ use crate::audit_log::StaffAct;
 use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
 use crate::catalog::Performance;
+use crate::catalog::performance_change::Postponed;
 use crate::identity::Role;
 use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
-use crate::payment::refund::Refund;
+use crate::payment::refund::{OperatorReason, Refund};
 use crate::queue::{Queue, QueueSettings};
 use crate::time::Timestamp;
 use crate::wallet::WalletEntry;
@@ -107,6 +109,39 @@ pub enum Event {
         /// Who published it, and when.
         cause: StaffCause,
     },
+    /// An operator postponed a performance.
+    PerformancePostponed {
+        /// Which.
+        performance: PerformanceId,
+        /// When it started until then.
+        before: Timestamp,
+        /// When it starts from then on.
+        starts_at: Timestamp,
+        /// What fans are told.
+        postponed: Postponed,
+        /// Why.
+        reason: OperatorReason,
+        /// Who postponed it, and when.
+        cause: StaffCause,
+    },
+    /// An operator changed the terms of the sale of a performance.
+    PerformanceChanged {
+        /// The performance before.
+        before: Performance,
+        /// And afterwards.
+        after: Performance,
+        /// Who changed it, and when.
+        cause: StaffCause,
+    },
+    /// An operator withdrew a performance.
+    PerformanceWithdrawn {
+        /// Which.
+        performance: PerformanceId,
+        /// Why.
+        reason: OperatorReason,
+        /// Who withdrew it, and when.
+        cause: StaffCause,
+    },
     /// An operator changed a queue.
     QueueChanged {
         /// Whose queue.
@@ -157,6 +192,9 @@ impl Event {
             Self::UserDeleted { .. } => "user.deleted",
             Self::UserRoleChanged { .. } => "user.role_changed",
             Self::PerformancePublished { .. } => "catalog.performance_published",
+            Self::PerformancePostponed { .. } => "catalog.performance_postponed",
+            Self::PerformanceChanged { .. } => "catalog.performance_changed",
+            Self::PerformanceWithdrawn { .. } => "catalog.performance_withdrawn",
             Self::QueueChanged { change, .. } => change.kind(),
         }
     }
@@ -175,8 +213,12 @@ impl Event {
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
             Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
-            Self::UserRoleChanged { cause, .. } | Self::QueueChanged { cause, .. } => cause.entry.0,
+            Self::UserRoleChanged { cause, .. }
+            | Self::PerformancePostponed { cause, .. }
+            | Self::PerformanceChanged { cause, .. }
+            | Self::QueueChanged { cause, .. } => cause.entry.0,
             Self::PerformancePublished { performance, .. } => performance.id.0,
+            Self::PerformanceWithdrawn { performance, .. } => performance.0,
         };
         format!("{}/{subject}", self.kind())
     }
@@ -196,6 +238,9 @@ impl Event {
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
             Self::UserRoleChanged { cause, .. }
             | Self::PerformancePublished { cause, .. }
+            | Self::PerformancePostponed { cause, .. }
+            | Self::PerformanceChanged { cause, .. }
+            | Self::PerformanceWithdrawn { cause, .. }
             | Self::QueueChanged { cause, .. } => cause.at,
         }
     }
@@ -211,8 +256,12 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => Some(reservation.performance),
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::PerformancePostponed { performance, .. }
+            | Self::PerformanceWithdrawn { performance, .. }
             | Self::QueueChanged { performance, .. } => Some(*performance),
-            Self::PerformancePublished { performance, .. } => Some(performance.id),
+            Self::PerformancePublished { performance, .. } | Self::PerformanceChanged { after: performance, .. } => {
+                Some(performance.id)
+            }
             Self::WalletToppedUp { .. }
             | Self::WalletWithdrawn { .. }
             | Self::UserSignedUp { .. }
@@ -237,8 +286,12 @@ impl Event {
             | Self::SeatsCancelled { reservation, .. } => reservation.performance.0,
             Self::SeatsBlocked(SeatBlock { performance, .. })
             | Self::SeatsUnblocked(SeatUnblock { performance, .. })
+            | Self::PerformancePostponed { performance, .. }
+            | Self::PerformanceWithdrawn { performance, .. }
             | Self::QueueChanged { performance, .. } => performance.0,
-            Self::PerformancePublished { performance, .. } => performance.id.0,
+            Self::PerformancePublished { performance, .. } | Self::PerformanceChanged { after: performance, .. } => {
+                performance.id.0
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Only this store reads it. What leaves Encore is encoded when it is published.
 
 mod cause;
-mod performances;
+pub mod performances;
 mod queues;
 mod users;
 mod wallet;
@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::codec::{cause_text, method_text, read_cause, read_method, read_money, read_state, state_text};
 use crate::error::corrupt;
-use crate::event_record::performances::Published;
+use crate::event_record::performances::{PostponedEvent, Published, TermsChanged, Withdrawn};
 use crate::event_record::queues::QueueChanged;
 use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
@@ -52,6 +52,13 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         }
         Event::PerformancePublished { performance, pre_queue_opens_at, cause } => {
             write(&Published::of(performance, *pre_queue_opens_at, cause))
+        }
+        Event::PerformancePostponed { performance, before, starts_at, postponed, reason, cause } => {
+            write(&PostponedEvent::of(*performance, (*before, *starts_at), *postponed, reason, cause))
+        }
+        Event::PerformanceChanged { before, after, cause } => write(&TermsChanged::of(before, after, cause)),
+        Event::PerformanceWithdrawn { performance, reason, cause } => {
+            write(&Withdrawn::of(*performance, reason, cause))
         }
         Event::QueueChanged { performance, settings, cause, change: _ } => {
             write(&QueueChanged::of(*performance, settings, cause))
@@ -91,6 +98,9 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         "user.deleted" => parse::<Deleted>(payload)?.read(),
         "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
         "catalog.performance_published" => parse::<Published>(payload)?.read(),
+        "catalog.performance_postponed" => parse::<PostponedEvent>(payload)?.read(),
+        "catalog.performance_changed" => parse::<TermsChanged>(payload)?.read(),
+        "catalog.performance_withdrawn" => parse::<Withdrawn>(payload)?.read(),
         "queue.paused" => parse::<QueueChanged>(payload)?.read(QueueChange::Paused),
         "queue.resumed" => parse::<QueueChanged>(payload)?.read(QueueChange::Resumed),
         "queue.drained" => parse::<QueueChanged>(payload)?.read(QueueChange::Drained),

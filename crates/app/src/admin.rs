@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::audit_log::{StaffAct, StaffCall};
+use encore_domain::catalog::performance_change::Amendments;
 use encore_domain::catalog::seat_chart::{Grade, SeatChart};
 use encore_domain::catalog::venue_revision::VenueRevision;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
@@ -205,6 +206,7 @@ impl AdminUseCases {
             seats_per_fan,
             hold_for,
             has_queue: queue.is_some(),
+            amended: Amendments::default(),
         };
         Ok((performance, queue))
     }

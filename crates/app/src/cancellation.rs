@@ -74,8 +74,8 @@ impl CancellationUseCases {
         Self { policy, ..self }
     }
 
-    /// Cancels all or some seats of a paid reservation of the caller, until some time before the show. Idempotent: a repeated
-    /// request returns the first result, although it is too late by now.
+    /// Cancels all or some seats of a paid reservation of the caller, until some time before the show, or without a fee because it was
+    /// postponed. Idempotent: a repeated request returns the first result, although it is too late by now.
     pub async fn cancel(
         &self,
         caller: Caller,
@@ -86,7 +86,8 @@ impl CancellationUseCases {
     ) -> Result<CancelledView, AppError> {
         let found = self.reservations.find(id).await?.filter(|reservation| reservation.user == caller.user);
         let reservation = found.ok_or_else(|| AppError::not_found("reservation", id))?;
-        let context = self.contexts.context(reservation.performance).await?;
+        // The start and the right to a full refund are not read from a copy.
+        let context = self.contexts.fresh_context(reservation.performance).await?;
         let cancelled = self.cancel_as_fan(caller, pass, &context, &reservation, seats, request).await;
         let cancelled = or_first_result(cancelled, || self.refunds.find_cancelled(request)).await?;
         Ok(in_context(cancelled, context))
@@ -102,9 +103,9 @@ impl CancellationUseCases {
         request: RequestKey,
     ) -> Result<Cancelled, AppError> {
         self.guard.authorize(pass, caller, &context.performance).await?;
-        self.policy.check(context.performance.starts_at, self.clock.now())?;
+        let policy = self.policy.for_fan(&context.performance, reservation.settled_at, self.clock.now())?;
         let slots = seats.map(|seats| seats.slots(&context.venue.chart)).transpose()?;
-        self.apply(context, self.plan(reservation.id, slots, self.policy, CancelledBy::Fan), request).await
+        self.apply(context, self.plan(reservation.id, slots, policy, CancelledBy::Fan), request).await
     }
 
     /// Cancels all seats of any paid reservation without a fee, at any time, for an operator.

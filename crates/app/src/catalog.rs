@@ -99,7 +99,8 @@ pub struct CatalogUseCases {
     contexts: PerformanceContexts,
     seat_map: SeatMap,
     guard: QueueGuard,
-    chart_versions: Cache<PerformanceId, Arc<str>>,
+    /// By the performance and its revision.
+    chart_versions: Cache<(PerformanceId, u32), Arc<str>>,
 }
 
 impl CatalogUseCases {
@@ -141,9 +142,18 @@ impl CatalogUseCases {
         Ok(Page { items: summaries, next })
     }
 
+    /// A performance that was not withdrawn.
+    async fn context(&self, id: PerformanceId) -> Result<PerformanceContext, AppError> {
+        let context = self.contexts.context(id).await?;
+        if context.performance.amended.withdrawn_at.is_some() {
+            return Err(AppError::not_found("performance", id));
+        }
+        Ok(context)
+    }
+
     /// A performance with the number of its free seats.
     pub async fn get_performance(&self, id: PerformanceId) -> Result<PerformanceSummary, AppError> {
-        let context = self.contexts.context(id).await?;
+        let context = self.context(id).await?;
         let stock = self.seat_map.stock(&[id]).await?;
         let seats_left = stock.first().map_or(0, |stock| stock.free);
         Ok(PerformanceSummary { context, seats_left })
@@ -165,7 +175,7 @@ impl CatalogUseCases {
         pass: &QueuePass,
         query: &SeatQuery,
     ) -> Result<SeatListing, AppError> {
-        let context = self.contexts.context(query.performance).await?;
+        let context = self.context(query.performance).await?;
         check_sections(&context, &query.sections)?;
         self.guard.authorize(pass, caller, &context.performance).await?;
         let state = self.seat_map.state(&context).await?;
@@ -174,11 +184,12 @@ impl CatalogUseCases {
         Ok(SeatListing { context, version: state.version, seats: items, areas, next })
     }
 
-    /// The seat chart of a performance. It never changes.
+    /// The seat chart of a performance. Of what it contains, the prices may change.
     pub async fn get_seat_chart(&self, performance: PerformanceId) -> Result<SeatChartView, AppError> {
-        let context = self.contexts.context(performance).await?;
+        let context = self.context(performance).await?;
         let hashed = async { chart_version(&context.performance.prices, &context.venue.chart).into() };
-        let version = self.chart_versions.get_with(performance, hashed).await;
+        let revision = context.performance.amended.revision;
+        let version = self.chart_versions.get_with((performance, revision), hashed).await;
         Ok(SeatChartView { context, version })
     }
 

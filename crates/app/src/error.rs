@@ -8,6 +8,7 @@ use encore_domain::booking::hold_change::{ExtendRefusal, ReleaseRefusal};
 use encore_domain::booking::{HoldRefusal, ReservationState};
 use encore_domain::catalog::NotOnSale;
 use encore_domain::catalog::draft::{DraftRefusal, DraftState, Obstacle};
+use encore_domain::catalog::performance_change::ChangeRefusal;
 use encore_domain::error::{PortError, RequestError, Unavailable};
 use encore_domain::identity::account_change::{DeleteRefusal, OpenBusiness};
 use encore_domain::money::{Currency, Money};
@@ -127,6 +128,10 @@ pub enum AppError {
     CancellationClosed { closed_at: Timestamp },
     #[error("{reservations} reservations of {amount} would be cancelled now")]
     CancellationChanged { reservations: u32, amount: Money },
+    #[error("the performance was withdrawn at {at}")]
+    PerformanceWithdrawn { at: Timestamp },
+    #[error("fans hold or have bought {seats} seats of the performance: cancel it instead")]
+    PerformanceInUse { seats: u32 },
     #[error("the draft is {}", .0.name())]
     DraftEnded(DraftState),
     #[error("the draft was changed meanwhile")]
@@ -194,6 +199,19 @@ impl AppError {
             self,
             Self::RequestReused | Self::Overloaded | Self::LogInLimited(_) | Self::Unavailable(_) | Self::Internal(_)
         )
+    }
+}
+
+impl From<ChangeRefusal> for AppError {
+    fn from(refusal: ChangeRefusal) -> Self {
+        match refusal {
+            ChangeRefusal::Unknown(id) => Self::not_found("performance", id),
+            ChangeRefusal::Withdrawn { at } => Self::PerformanceWithdrawn { at },
+            ChangeRefusal::InUse { seats } => Self::PerformanceInUse { seats },
+            ChangeRefusal::Invalid(broken) => {
+                Self::Invalid(broken.into_iter().map(|it| Violation::new(it.field, it.rule)).collect())
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod money_admin;
 pub mod password_resets;
 pub mod payment;
+pub mod performance_admin;
 pub mod performance_cancellation;
 pub mod queue;
 pub mod queue_admin;

@@ -4,7 +4,7 @@
 //! interrupted is resumed by calling again, on any instance, and two runs at once do no harm. A reservation is cancelled under a request
 //! that is derived from it, so never twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use encore_domain::error::RequestError;
 use encore_domain::identity::Caller;
 use encore_domain::ids::{AuditEntryId, BlockId, PerformanceId, RequestId, ReservationId};
 use encore_domain::money::Money;
+use encore_domain::page::{Page, PageRequest};
 use encore_domain::payment::refund::OperatorReason;
 use encore_domain::ports::{Catalog, Clock, Ids, Reservations, SeatBlocks};
 use encore_domain::request::{DIGEST_LEN, Fingerprint, RequestKey};
@@ -35,6 +36,8 @@ use crate::error::AppError;
 const BATCH: usize = 100;
 /// How many are cancelled at once: a part of an instance's connections, which other sales need too.
 const CANCELLED_AT_ONCE: usize = 8;
+/// How many sold seats are read at once.
+const SOLD_PAGE: u32 = 5_000;
 /// How long a run waits for holds and payments that are under way before it looks again.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -125,28 +128,33 @@ impl PerformanceCancellations {
     }
 
     async fn left(&self, context: &PerformanceContext) -> Result<LeftToCancel, AppError> {
-        let claims = self.parts.reservations.claims(context.performance.id).await?;
-        let (prices, chart) = (&context.performance.prices, &context.venue.chart);
-        let price = |slot| chart.grade_at(slot).and_then(|grade| prices.of(grade)).map_or(0, |price| price.minor);
-        let minor = sold(&claims).values().flatten().map(|slot| price(*slot)).sum();
+        let performance = &context.performance;
+        let (mut reservations, mut minor, mut page) = (BTreeSet::new(), 0, PageRequest::first(SOLD_PAGE));
+        // What was paid, which may be another price than that of now.
+        loop {
+            let Page { items, next } = self.parts.reservations.sold_seats(performance.id, page).await?;
+            minor += items.iter().map(|seat| seat.price_minor).sum::<i64>();
+            reservations.extend(items.iter().map(|seat| seat.reservation));
+            let Some(next) = next else { break };
+            page.after = Some(next);
+        }
+        let claims = self.parts.reservations.claims(performance.id).await?;
         let is_held = |claim: &&Claim| matches!(claim.owner, SeatOwner::Holder { .. });
         Ok(LeftToCancel {
-            reservations: u32::try_from(sold(&claims).len()).unwrap_or(u32::MAX),
-            amount: Money { minor, currency: prices.currency },
+            reservations: u32::try_from(reservations.len()).unwrap_or(u32::MAX),
+            amount: Money { minor, currency: performance.prices.currency },
             held_seats: u32::try_from(claims.iter().filter(is_held).count()).unwrap_or(u32::MAX),
         })
     }
 }
 
-/// The sold seats of each reservation.
-fn sold(claims: &[Claim]) -> BTreeMap<ReservationId, Vec<Slot>> {
-    let mut sold: BTreeMap<ReservationId, Vec<Slot>> = BTreeMap::new();
-    for claim in claims {
-        if let SeatOwner::Buyer { reservation, .. } = claim.owner {
-            sold.entry(reservation).or_default().push(claim.slot);
-        }
-    }
-    sold
+/// The reservations whose seats are sold.
+fn sold(claims: &[Claim]) -> BTreeSet<ReservationId> {
+    let reservation = |claim: &Claim| match claim.owner {
+        SeatOwner::Buyer { reservation, .. } => Some(reservation),
+        SeatOwner::Holder { .. } | SeatOwner::Operators { .. } => None,
+    };
+    claims.iter().filter_map(reservation).collect()
 }
 
 impl Run {
@@ -160,7 +168,7 @@ impl Run {
             return self.use_cases.left(&self.context).await;
         }
         let claims = self.use_cases.parts.reservations.claims(self.context.performance.id).await?;
-        let batch: Vec<ReservationId> = sold(&claims).into_keys().take(BATCH).collect();
+        let batch: Vec<ReservationId> = sold(&claims).into_iter().take(BATCH).collect();
         if batch.is_empty() {
             sleep(WAIT).await;
         }

@@ -154,9 +154,9 @@ impl QueueUseCases {
 
     /// The queue, if it is open or in its pre-queue. Before and after that the answer comes from memory: many fans try.
     async fn queue_for_joining(&self, performance: &Performance, now: Timestamp) -> Result<OpenQueue, AppError> {
-        let Performance { id, on_sale, .. } = performance;
-        if let Err(shut) = on_sale.check(now)
-            && !self.parts.room.is_in_pre_queue(*id, on_sale.opens_at, now).await?
+        let Performance { id, on_sale, amended, .. } = performance;
+        if let Err(shut) = performance.check_on_sale(now)
+            && (amended.withdrawn_at.is_some() || !self.parts.room.is_in_pre_queue(*id, on_sale.opens_at, now).await?)
         {
             return Err(shut.into());
         }

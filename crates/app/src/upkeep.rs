@@ -15,6 +15,7 @@ use encore_seat_map::SeatMap;
 use encore_waiting_room::WaitingRoom;
 use tracing::{info, warn};
 
+use crate::contexts::PerformanceContexts;
 use crate::error::AppError;
 use crate::payment::SettlementPropagator;
 
@@ -43,6 +44,8 @@ pub struct UpkeepParts {
     pub payments: Arc<dyn Payments>,
     /// What is known of the tokens of queues.
     pub queue_records: Arc<dyn QueueRecords>,
+    /// The copies of performances.
+    pub contexts: PerformanceContexts,
     /// The live seats.
     pub seat_map: SeatMap,
     /// Propagates payments.
@@ -60,6 +63,7 @@ pub struct Upkeep {
     payments: Arc<dyn Payments>,
     queue_records: Arc<dyn QueueRecords>,
     queue_retention: Duration,
+    contexts: PerformanceContexts,
     seat_map: SeatMap,
     propagator: SettlementPropagator,
     room: WaitingRoom,
@@ -73,7 +77,7 @@ pub struct Upkeep {
 impl Upkeep {
     /// The sweeps over their ports.
     pub fn new(parts: UpkeepParts) -> Self {
-        let UpkeepParts { reservations, payments, queue_records, seat_map, propagator, room, clock } = parts;
+        let UpkeepParts { reservations, payments, queue_records, contexts, seat_map, propagator, room, clock } = parts;
         let queue_retention = QUEUE_RETENTION;
         let releases = Bulkhead::new("expiry", DEADLINE);
         let settlements = Bulkhead::new("settlements", DEADLINE);
@@ -83,6 +87,7 @@ impl Upkeep {
             payments,
             queue_records,
             queue_retention,
+            contexts,
             seat_map,
             propagator,
             room,
@@ -98,6 +103,11 @@ impl Upkeep {
     pub fn keeping_queues_for(mut self, retention: Duration) -> Self {
         self.queue_retention = retention;
         self
+    }
+
+    /// Replaces the copies of performances that were changed, on whatever instance.
+    pub async fn follow_performances(&self) -> Result<(), AppError> {
+        Ok(self.contexts.refresh(self.clock.now()).await?)
     }
 
     /// Deletes the ended tokens and the entries of draws of queues whose sale closed longer ago than their retention.

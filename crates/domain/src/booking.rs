@@ -171,6 +171,21 @@ impl Claim {
     }
 }
 
+/// A seat of a confirmed reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoldSeat {
+    /// Which seat.
+    pub slot: Slot,
+    /// The reservation.
+    pub reservation: ReservationId,
+    /// Who bought it.
+    pub user: UserId,
+    /// When the reservation was confirmed.
+    pub confirmed_at: Timestamp,
+    /// What was paid for it, in minor units of the currency of the performance.
+    pub price_minor: i64,
+}
+
 /// The seats that a fan names: 1 to [`SEATS_PER_HOLD_MAX`], none twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatSelection(Vec<String>);
@@ -317,7 +332,7 @@ pub struct HoldTerms {
 impl HoldTerms {
     /// Decides the terms of a hold that a request makes at `now`. The hold ends when the show begins, at the latest.
     pub fn new(performance: &Performance, request: &RequestKey, now: Timestamp) -> Result<Self, NotOnSale> {
-        performance.on_sale.check(now)?;
+        performance.check_on_sale(now)?;
         let expires_at = performance.starts_at.min(now + performance.hold_for);
         Ok(Self { id: reservation_id(request), user: request.user, held_at: now, expires_at })
     }

@@ -3,6 +3,7 @@
 pub mod area;
 pub mod draft;
 pub mod drawing;
+pub mod performance_change;
 pub mod row_layout;
 pub mod search;
 pub mod seat_chart;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::catalog::performance_change::Amendments;
 use crate::catalog::search::SearchWords;
 use crate::catalog::seat_chart::SeatChart;
 use crate::catalog::slot::Slot;
@@ -178,6 +180,8 @@ pub struct Performance {
     pub hold_for: Duration,
     /// Whether fans must pass a queue before they may see and hold seats.
     pub has_queue: bool,
+    /// What became of it after it was published.
+    pub amended: Amendments,
 }
 
 /// A performance that is on sale, or whose pre-queue is open.

@@ -2,6 +2,7 @@
 
 pub mod message;
 mod payment_change;
+mod performance_event;
 mod queue_change;
 mod queue_opening;
 pub mod relay;
@@ -14,6 +15,7 @@ use crate::audit_log::StaffAct;
 use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
 use crate::catalog::Performance;
+use crate::catalog::performance_change::Postponed;
 use crate::identity::Role;
 use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
@@ -124,6 +126,39 @@ pub enum Event {
     },
     /// A queue has opened by the clock.
     QueueOpened(QueueOpening),
+    /// An operator postponed a performance.
+    PerformancePostponed {
+        /// Which.
+        performance: PerformanceId,
+        /// When it started until then.
+        before: Timestamp,
+        /// When it starts from then on.
+        starts_at: Timestamp,
+        /// What fans are told.
+        postponed: Postponed,
+        /// Why.
+        reason: OperatorReason,
+        /// Who postponed it, and when.
+        cause: StaffCause,
+    },
+    /// An operator changed the terms of the sale of a performance.
+    PerformanceChanged {
+        /// The performance before.
+        before: Performance,
+        /// And afterwards.
+        after: Performance,
+        /// Who changed it, and when.
+        cause: StaffCause,
+    },
+    /// An operator withdrew a performance.
+    PerformanceWithdrawn {
+        /// Which.
+        performance: PerformanceId,
+        /// Why.
+        reason: OperatorReason,
+        /// Who withdrew it, and when.
+        cause: StaffCause,
+    },
     /// An operator changed a queue.
     QueueChanged {
         /// Whose queue.
@@ -177,6 +212,9 @@ impl Event {
             Self::PerformancePublished { .. } => "catalog.performance_published",
             Self::PerformanceCancelled { .. } => "catalog.performance_cancelled",
             Self::QueueOpened(_) => "queue.opened",
+            Self::PerformancePostponed { .. } => "catalog.performance_postponed",
+            Self::PerformanceChanged { .. } => "catalog.performance_changed",
+            Self::PerformanceWithdrawn { .. } => "catalog.performance_withdrawn",
             Self::QueueChanged { change, .. } => change.kind(),
         }
     }
@@ -196,11 +234,14 @@ impl Event {
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
             Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
-            Self::UserRoleChanged { cause, .. } | Self::QueueChanged { cause, .. } => cause.entry.0,
+            Self::UserRoleChanged { cause, .. }
+            | Self::PerformancePostponed { cause, .. }
+            | Self::PerformanceChanged { cause, .. }
+            | Self::QueueChanged { cause, .. } => cause.entry.0,
             Self::PerformancePublished { performance, .. } => performance.id.0,
-            Self::PerformanceCancelled { performance, .. } | Self::QueueOpened(QueueOpening { performance, .. }) => {
-                performance.0
-            }
+            Self::PerformanceCancelled { performance, .. }
+            | Self::PerformanceWithdrawn { performance, .. }
+            | Self::QueueOpened(QueueOpening { performance, .. }) => performance.0,
         };
         format!("{}/{subject}", self.kind())
     }
@@ -222,6 +263,9 @@ impl Event {
             Self::UserRoleChanged { cause, .. }
             | Self::PerformancePublished { cause, .. }
             | Self::PerformanceCancelled { cause, .. }
+            | Self::PerformancePostponed { cause, .. }
+            | Self::PerformanceChanged { cause, .. }
+            | Self::PerformanceWithdrawn { cause, .. }
             | Self::QueueChanged { cause, .. } => cause.at,
         }
     }
@@ -239,9 +283,13 @@ impl Event {
             | Self::SeatsUnblocked(SeatUnblock { performance, .. })
             | Self::PerformanceCancelled { performance, .. }
             | Self::QueueOpened(QueueOpening { performance, .. })
+            | Self::PerformancePostponed { performance, .. }
+            | Self::PerformanceWithdrawn { performance, .. }
             | Self::QueueChanged { performance, .. } => Some(*performance),
             Self::PaymentChanged(step) => step.payment.performance(),
-            Self::PerformancePublished { performance, .. } => Some(performance.id),
+            Self::PerformancePublished { performance, .. } | Self::PerformanceChanged { after: performance, .. } => {
+                Some(performance.id)
+            }
             Self::WalletToppedUp { .. }
             | Self::WalletWithdrawn { .. }
             | Self::UserSignedUp { .. }
@@ -269,9 +317,13 @@ impl Event {
             | Self::SeatsUnblocked(SeatUnblock { performance, .. })
             | Self::PerformanceCancelled { performance, .. }
             | Self::QueueOpened(QueueOpening { performance, .. })
+            | Self::PerformancePostponed { performance, .. }
+            | Self::PerformanceWithdrawn { performance, .. }
             | Self::QueueChanged { performance, .. } => performance.0,
             Self::PaymentChanged(step) => step.payment.key(),
-            Self::PerformancePublished { performance, .. } => performance.id.0,
+            Self::PerformancePublished { performance, .. } | Self::PerformanceChanged { after: performance, .. } => {
+                performance.id.0
+            }
         }
     }
 }

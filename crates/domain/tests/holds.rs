@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension};
 use encore_domain::booking::{HoldTerms, Reservation, ReservationState};
+use encore_domain::catalog::performance_change::Amendments;
 use encore_domain::catalog::{NotOnSale, OnSaleWindow, Performance, PriceList};
 use encore_domain::ids::{
     ConcertId, EntryId, PaymentId, PerformanceId, RequestId, ReservationId, TransferId, UserId, VenueId,
@@ -40,6 +41,7 @@ fn soon() -> Performance {
         seats_per_fan: 4,
         hold_for: HOLD_FOR,
         has_queue: true,
+        amended: Amendments::default(),
     }
 }
 

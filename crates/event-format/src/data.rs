@@ -41,9 +41,13 @@ pub(crate) fn subject(event: &Event) -> String {
         Event::UserSignedUp { user, .. } | Event::UserDeleted { user, .. } | Event::UserRoleChanged { user, .. } => {
             format!("users/{user}")
         }
-        Event::PerformancePublished { performance, .. } => format!("performances/{}", performance.id),
+        Event::PerformancePublished { performance, .. } | Event::PerformanceChanged { after: performance, .. } => {
+            format!("performances/{}", performance.id)
+        }
         Event::PerformanceCancelled { performance, .. }
         | Event::QueueOpened(QueueOpening { performance, .. })
+        | Event::PerformancePostponed { performance, .. }
+        | Event::PerformanceWithdrawn { performance, .. }
         | Event::QueueChanged { performance, .. } => format!("performances/{performance}"),
     }
 }
@@ -126,6 +130,27 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
         }
         Event::PerformanceCancelled { performance, reason, cause } => cancelled(*performance, reason, cause),
         Event::QueueOpened(opening) => queue_opened(opening),
+        Event::PerformancePostponed { performance, before, starts_at, postponed, reason, cause } => {
+            Data::PerformancePostponed(pb::PerformancePostponed {
+                performance_id: performance.to_string(),
+                starts_at: Some(timestamp(*starts_at)),
+                previous_starts_at: Some(timestamp(*before)),
+                postponed_from: Some(timestamp(postponed.from)),
+                refunds_until: Some(timestamp(postponed.refunds_until)),
+                reason: reason.as_str().to_owned(),
+                act: Some(act(cause)),
+                postponed_at: at,
+            })
+        }
+        Event::PerformanceChanged { before, after, cause } => terms_changed(before, after, cause, chart)?,
+        Event::PerformanceWithdrawn { performance, reason, cause } => {
+            Data::PerformanceWithdrawn(pb::PerformanceWithdrawn {
+                performance_id: performance.to_string(),
+                reason: reason.as_str().to_owned(),
+                act: Some(act(cause)),
+                withdrawn_at: at,
+            })
+        }
         Event::QueueChanged { performance, change, settings, cause } => {
             queue_changed(*performance, *change, settings, cause)
         }
@@ -170,6 +195,35 @@ fn queue_opened(it: &QueueOpening) -> Data {
         is_pre_queue: it.opened_at < it.calls_from,
         calls_from: Some(timestamp(it.calls_from)),
         noted_at: Some(timestamp(it.at)),
+    })
+}
+
+fn terms_changed(
+    before: &Performance,
+    after: &Performance,
+    cause: &StaffCause,
+    chart: Option<&SeatChart>,
+) -> Result<Data, CannotEncode> {
+    Ok(Data::PerformanceChanged(pb::PerformanceChanged {
+        performance_id: after.id.to_string(),
+        before: Some(terms(before, after, chart)?),
+        after: Some(terms(after, before, chart)?),
+        act: Some(act(cause)),
+        changed_at: Some(timestamp(cause.at)),
+    }))
+}
+
+/// The terms in which a performance differs from another.
+fn terms(of: &Performance, other: &Performance, chart: Option<&SeatChart>) -> Result<pb::SaleTerms, CannotEncode> {
+    let (window, other_window) = (of.on_sale, other.on_sale);
+    let changed = |(minor, other): (&Option<i64>, &Option<i64>)| minor.filter(|minor| Some(*minor) != *other);
+    let minor_by_grade = of.prices.minor_by_grade.iter().zip(&other.prices.minor_by_grade).map(changed).collect();
+    Ok(pb::SaleTerms {
+        on_sale_opens_at: (window.opens_at != other_window.opens_at).then(|| timestamp(window.opens_at)),
+        on_sale_closes_at: (window.closes_at != other_window.closes_at).then(|| timestamp(window.closes_at)),
+        prices: prices(&PriceList { minor_by_grade, ..of.prices.clone() }, chart)?,
+        seats_per_fan: (of.seats_per_fan != other.seats_per_fan).then_some(of.seats_per_fan),
+        hold_duration: (of.hold_for != other.hold_for).then(|| duration(of.hold_for)),
     })
 }
 
@@ -268,7 +322,7 @@ fn queue_settings(it: &QueueSettings) -> admin::QueueSettings {
     }
 }
 
-/// The grades that are for sale.
+/// The grades that have a price.
 fn prices(prices: &PriceList, chart: Option<&SeatChart>) -> Result<Vec<catalog::GradePrice>, CannotEncode> {
     let grades = chart.ok_or(CannotEncode::NoChart)?.grades().iter().zip(&prices.minor_by_grade);
     let priced = grades.filter_map(|(grade, minor)| Some((grade.name.clone(), (*minor)?)));
@@ -304,7 +358,7 @@ fn seat(slot: Slot, chart: Option<&SeatChart>) -> Result<pb::Seat, CannotEncode>
 }
 
 fn duration(duration: Duration) -> prost_types::Duration {
-    // The settings of a queue are at most hours.
+    // Those of queues and holds are at most hours.
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     prost_types::Duration { seconds, nanos: duration.subsec_nanos().cast_signed() }
 }

@@ -33,7 +33,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 28] = [
+const TYPES: [(&str, &str); 31] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -49,6 +49,9 @@ const TYPES: [(&str, &str); 28] = [
     ("user.deleted", "encore.events.v1.UserDeleted"),
     ("user.role_changed", "encore.events.v1.UserRoleChanged"),
     ("catalog.performance_published", "encore.events.v1.PerformancePublished"),
+    ("catalog.performance_postponed", "encore.events.v1.PerformancePostponed"),
+    ("catalog.performance_changed", "encore.events.v1.PerformanceChanged"),
+    ("catalog.performance_withdrawn", "encore.events.v1.PerformanceWithdrawn"),
     ("queue.paused", "encore.events.v1.QueuePaused"),
     ("queue.resumed", "encore.events.v1.QueueResumed"),
     ("queue.drained", "encore.events.v1.QueueDrained"),
@@ -121,6 +124,9 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::UserDeleted(message) => message.encode_to_vec(),
         Data::UserRoleChanged(message) => message.encode_to_vec(),
         Data::PerformancePublished(message) => message.encode_to_vec(),
+        Data::PerformancePostponed(message) => message.encode_to_vec(),
+        Data::PerformanceChanged(message) => message.encode_to_vec(),
+        Data::PerformanceWithdrawn(message) => message.encode_to_vec(),
         Data::QueuePaused(message) => message.encode_to_vec(),
         Data::QueueResumed(message) => message.encode_to_vec(),
         Data::QueueDrained(message) => message.encode_to_vec(),
@@ -223,6 +229,28 @@ mod tests {
             published.prices.into_iter().map(|it| (it.grade, it.price.map(|price| price.amount_minor))).collect();
         assert_eq!(prices, [(small_chart().grades()[1].name.clone(), Some(7_500))]);
         assert_eq!(encode(&event, None), Err(CannotEncode::NoChart));
+    }
+
+    #[test]
+    fn a_change_of_a_sale_has_what_changed_and_nothing_else() {
+        let mut event = one_event_of_each_kind().remove(20);
+        let changed = |event: &Event| {
+            let message = encode(event, Some(&small_chart())).expect("an event that can be encoded");
+            let changed = pb::PerformanceChanged::decode(message.data.as_slice()).expect("its data");
+            (changed.before.expect("the terms before"), changed.after.expect("the terms after"))
+        };
+        let (before, after) = changed(&event);
+        for terms in [&before, &after] {
+            assert!(terms.on_sale_opens_at.is_some() && terms.on_sale_closes_at.is_some(), "{terms:?}");
+            assert!(terms.hold_duration.is_some(), "{terms:?}");
+            assert_eq!(terms.prices.len(), 1, "the price of the other grade stays: {terms:?}");
+        }
+        assert_eq!((before.seats_per_fan, after.seats_per_fan), (Some(6), Some(3)));
+        let Event::PerformanceChanged { before, after, .. } = &mut event else { panic!("{event:?}") };
+        after.clone_from(before);
+        after.seats_per_fan = 1;
+        let limit = |seats_per_fan| pb::SaleTerms { seats_per_fan: Some(seats_per_fan), ..pb::SaleTerms::default() };
+        assert_eq!(changed(&event), (limit(6), limit(1)));
     }
 
     #[test]

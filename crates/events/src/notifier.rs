@@ -1,5 +1,6 @@
 //! Mails to fans about what happened.
 
+mod broadcasts;
 mod left;
 mod mails;
 mod text;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::event::{OutboxPlace, OutboxRecord};
-use encore_domain::ports::{Catalog, Clock, Ids, Mailer, Notifications, Outbox, RelayCursor, Users};
+use encore_domain::ports::{Catalog, Clock, Ids, Mailer, Notifications, Outbox, RelayCursor, Reservations, Users};
 use encore_domain::time::Timestamp;
 use futures::future::join_all;
 use metrics::counter;
@@ -17,6 +18,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::broadcasts::Broadcasts;
 use self::left::{Failed, Left};
 use self::mails::{Mails, Outcome};
 use crate::charts::Charts;
@@ -47,6 +49,8 @@ pub struct NotifierParts {
     pub notifications: Arc<dyn Notifications>,
     /// Who the fans are.
     pub users: Arc<dyn Users>,
+    /// Who has bought seats.
+    pub reservations: Arc<dyn Reservations>,
     /// What the shows are.
     pub catalog: Arc<dyn Catalog>,
     /// Sends mails.
@@ -64,6 +68,7 @@ pub struct Notifier(Arc<Inner>);
 struct Inner {
     outbox: Arc<dyn Outbox>,
     notifications: Arc<dyn Notifications>,
+    reservations: Arc<dyn Reservations>,
     mails: Mails,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -77,6 +82,7 @@ struct State {
     /// Everything up to here was read.
     read: OutboxPlace,
     left: Left,
+    broadcasts: Broadcasts,
     /// How many mails were accepted.
     accepted: u64,
     /// No further events are read before this moment.
@@ -103,14 +109,14 @@ impl Notifier {
 
     /// A notifier that has not begun.
     pub fn new(parts: NotifierParts) -> Self {
-        let NotifierParts { outbox, cursor, notifications, users, catalog, mailer, clock, ids } = parts;
+        let NotifierParts { outbox, cursor, notifications, users, reservations, catalog, mailer, clock, ids } = parts;
         let terms = LeaseTerms { task: "notifications", lasts_for: LEASE, renewed_before: RENEW_BEFORE };
         let lease = Lease::new(cursor, Arc::clone(&clock), ids.next(), terms);
         let charts = Charts::new(Arc::clone(&catalog));
-        let (saved, read, left) = (None, OutboxPlace::default(), Left::default());
-        let state = Mutex::new(State { lease, saved, read, left, accepted: 0, read_at: None });
+        let (saved, read, left, broadcasts) = (None, OutboxPlace::default(), Left::default(), Broadcasts::default());
+        let state = Mutex::new(State { lease, saved, read, left, broadcasts, accepted: 0, read_at: None });
         let mails = Mails { users, catalog, charts, mailer };
-        Self(Arc::new(Inner { outbox, notifications, mails, clock, state }))
+        Self(Arc::new(Inner { outbox, notifications, reservations, mails, clock, state }))
     }
 
     /// Tells fans of what happened since the last step, if no other instance does. Before its first step nobody is told of anything.
@@ -122,6 +128,7 @@ impl Notifier {
             return Ok(());
         }
         let mut failed = inner.try_left(state, stop).await?;
+        failed += inner.broadcast(state, stop).await?;
         failed += inner.read_on(state, stop).await?;
         if failed > 0 {
             return Err(Unavailable::new("mail", "mails were not accepted; they are tried again"));
@@ -160,7 +167,8 @@ impl Inner {
             }
         }
         if state.saved != Some(position.cursor) {
-            (state.saved, state.read, state.left) = (Some(position.cursor), position.cursor, Left::default());
+            (state.saved, state.read) = (Some(position.cursor), position.cursor);
+            (state.left, state.broadcasts) = (Left::default(), Broadcasts::default());
         }
         Ok(true)
     }
@@ -214,8 +222,13 @@ impl Inner {
             if page.end == state.read {
                 break;
             }
-            let mut new = self.to_tell(&page.records).await?;
-            new.retain(|record| !state.left.contains(record.place));
+            let new = self.to_tell(&page.records).await?;
+            let (to_many, mut new): (Vec<_>, Vec<_>) = new.into_iter().partition(|record| is_told_to_many(record));
+            let now = self.clock.now();
+            // Without room for one of them, nothing behind it is read.
+            let held_up = to_many.into_iter().find(|record| !state.broadcasts.begin(record, now));
+            let end = held_up.map_or(page.end, |record| record.place.before());
+            new.retain(|record| record.place <= end && !state.left.contains(record.place));
             for wave in new.chunks(SENT_AT_ONCE) {
                 if !self.goes_on(state, stop).await? {
                     return Ok(failed);
@@ -233,8 +246,8 @@ impl Inner {
                     return Ok(failed);
                 }
             }
-            state.read = page.end;
-            if !self.save(state).await? {
+            state.read = end;
+            if !self.save(state).await? || held_up.is_some() {
                 break;
             }
         }
@@ -311,9 +324,10 @@ impl Inner {
         self.clock.now() - Notifier::TOLD_WITHIN
     }
 
-    /// Saves the place before everything that is left. Returns whether this notifier still has the lease.
+    /// Saves the place before everything that is left, and before what not all were told of. Returns whether this notifier still has the lease.
     async fn save(&self, state: &mut State) -> Result<bool, Unavailable> {
-        let cursor = state.left.first().map_or(state.read, |first| first.before().min(state.read));
+        let unfinished = state.left.first().into_iter().chain(state.broadcasts.first());
+        let cursor = unfinished.min().map_or(state.read, |first| first.before().min(state.read));
         if state.saved == Some(cursor) {
             return Ok(true);
         }
@@ -345,5 +359,10 @@ fn is_told(record: &OutboxRecord) -> bool {
             | "booking.reservation_cancelled"
             | "payment.refunded"
             | "payment.refund_failed"
-    )
+    ) || is_told_to_many(record)
+}
+
+/// Whether all who have bought seats of the performance are told of such events.
+fn is_told_to_many(record: &OutboxRecord) -> bool {
+    record.kind == "catalog.performance_postponed"
 }

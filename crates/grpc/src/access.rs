@@ -4,6 +4,7 @@ use encore_domain::identity::Role;
 use encore_proto::admin::v1::admin_service_server::SERVICE_NAME as ADMIN;
 use encore_proto::admin::v1::draft_service_server::SERVICE_NAME as DRAFTS;
 use encore_proto::admin::v1::money_service_server::SERVICE_NAME as MONEY;
+use encore_proto::admin::v1::performance_service_server::SERVICE_NAME as PERFORMANCES;
 use encore_proto::admin::v1::records_service_server::SERVICE_NAME as RECORDS;
 use encore_proto::admin::v1::webhook_service_server::SERVICE_NAME as WEBHOOKS;
 use encore_proto::booking::v1::booking_service_server::SERVICE_NAME as BOOKING;
@@ -78,6 +79,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
             | "GrantLane" | "SetUserRole",
         )
         | (DRAFTS, "CreateDraft" | "ChangeDraft" | "PublishDraft" | "WithdrawDraft")
+        | (PERFORMANCES, "PostponePerformance" | "UpdatePerformance" | "WithdrawPerformance")
         | (MONEY, "CreditWallet" | "SetSalesSwitch")
         | (
             WEBHOOKS,

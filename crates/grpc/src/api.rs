@@ -17,6 +17,7 @@ use encore_app::identity::IdentityUseCases;
 use encore_app::money_admin::MoneyAdmin;
 use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::payment::PaymentUseCases;
+use encore_app::performance_admin::PerformanceAdmin;
 use encore_app::performance_cancellation::PerformanceCancellations;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
@@ -31,6 +32,7 @@ use encore_domain::ports::{AccessTokens, Clock, PageTokens, QueueTokens};
 use encore_proto::admin::v1::admin_service_server::AdminServiceServer;
 use encore_proto::admin::v1::draft_service_server::DraftServiceServer;
 use encore_proto::admin::v1::money_service_server::MoneyServiceServer;
+use encore_proto::admin::v1::performance_service_server::PerformanceServiceServer;
 use encore_proto::admin::v1::records_service_server::RecordsServiceServer;
 use encore_proto::admin::v1::webhook_service_server::WebhookServiceServer;
 use encore_proto::booking::v1::booking_service_server::BookingServiceServer;
@@ -82,6 +84,7 @@ use crate::only_post::OnlyPostLayer;
 use crate::pace::PaceLayer;
 use crate::page_token::Listings;
 use crate::payment::PaymentApi;
+use crate::performances::PerformancesApi;
 use crate::queue::QueueApi;
 use crate::queue_pass::{QUEUE_TOKEN_HEADER, ReadQueuePass};
 use crate::records::RecordsApi;
@@ -133,6 +136,7 @@ pub struct Api {
     pub performance_cancellations: PerformanceCancellations,
     pub admin: AdminUseCases,
     pub drafts: DraftUseCases,
+    pub performances: PerformanceAdmin,
     pub money: MoneyAdmin,
     pub records: RecordsUseCases,
     pub queue_admin: QueueAdminUseCases,
@@ -332,6 +336,8 @@ impl Api {
         serve!(MoneyServiceServer, Records, MoneyApi { money: self.money, calls: calls() }, MESSAGE_MAX_BYTES);
         let drafts = DraftsApi { drafts: self.drafts, listings: listings(), calls: calls() };
         serve!(DraftServiceServer, Records, drafts, MESSAGE_MAX_BYTES);
+        let performances = PerformancesApi { performances: self.performances, calls: calls() };
+        serve!(PerformanceServiceServer, Records, performances, MESSAGE_MAX_BYTES);
         let records = RecordsApi {
             records: self.records,
             booking: of_bookings,

@@ -224,6 +224,7 @@ pub(crate) fn concert_to_proto(concert: &Concert) -> pb::Concert {
 pub(crate) fn summary_to_proto(summary: &PerformanceSummary) -> pb::Performance {
     let PerformanceContext { performance, venue, .. } = &summary.context;
     let range = performance.prices.range();
+    let postponed = performance.amended.postponed;
     pb::Performance {
         performance_id: performance.id.to_string(),
         concert_id: performance.concert.to_string(),
@@ -240,6 +241,8 @@ pub(crate) fn summary_to_proto(summary: &PerformanceSummary) -> pb::Performance 
         seats_per_fan: performance.seats_per_fan,
         hold_duration: Some(duration(performance.hold_for)),
         has_queue: performance.has_queue,
+        postponed_from: postponed.map(|postponed| timestamp(postponed.from)),
+        refunds_until: postponed.map(|postponed| timestamp(postponed.refunds_until)),
     }
 }
 

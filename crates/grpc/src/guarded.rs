@@ -147,6 +147,7 @@ mod tests {
                 "WebhookService/",
                 "RecordsService/",
                 "DraftService/",
+                "PerformanceService/",
                 "EventService/",
                 "RehearsalService/",
             ]

@@ -28,6 +28,7 @@ mod only_post;
 mod pace;
 mod page_token;
 mod payment;
+mod performances;
 mod queue;
 mod queue_admin;
 mod queue_pass;

@@ -1,5 +1,7 @@
 //! Reads the performance of a request that creates or plans one.
 
+use std::time::Duration;
+
 use encore_app::admin::{NewPerformance, NewQueue};
 use encore_domain::catalog::seat_chart::GRADES_PER_VENUE_MAX;
 use encore_domain::catalog::{
@@ -8,6 +10,7 @@ use encore_domain::catalog::{
 use encore_domain::money::Money;
 use encore_domain::queue::QueueSettings;
 use encore_proto::admin::v1 as pb;
+use encore_proto::catalog::v1::GradePrice;
 
 use crate::fields::Fields;
 use crate::queue_admin::queue_patch;
@@ -27,10 +30,7 @@ pub(crate) fn new_performance(fields: &mut Fields, message: &pb::CreatePerforman
     let seats_per_fan = seats_per_fan(fields, message.seats_per_fan);
     let hold_for = match &message.hold_duration {
         None => Some(HOLD_DEFAULT),
-        Some(value) => fields.duration("hold_duration", value).and_then(|hold_for| {
-            let fits = (HOLD_MIN..=HOLD_MAX).contains(&hold_for);
-            fields.read("hold_duration", if fits { Ok(hold_for) } else { Err("must be 10 seconds to 30 minutes") })
-        }),
+        Some(value) => hold_duration(fields, value),
     };
     let queue = new_queue(fields, message, on_sale);
     Some(NewPerformance {
@@ -59,8 +59,13 @@ fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option
         fields.refuse("prices", format!("must have 1 to {GRADES_PER_VENUE_MAX} prices"));
         return None;
     }
-    let mut prices = Some(Vec::with_capacity(message.prices.len()));
-    for (index, grade_price) in message.prices.iter().enumerate() {
+    grade_prices(fields, &message.prices)
+}
+
+/// Prices by the names of their grades, each within the bounds of its currency.
+pub(crate) fn grade_prices(fields: &mut Fields, listed: &[GradePrice]) -> Option<Vec<(String, Money)>> {
+    let mut prices = Some(Vec::with_capacity(listed.len()));
+    for (index, grade_price) in listed.iter().enumerate() {
         let field = format!("prices[{index}].price");
         let price = fields.money(&field, grade_price.price.as_ref()).and_then(|price| {
             let max = price.currency.price_max_minor();
@@ -75,6 +80,13 @@ fn prices(fields: &mut Fields, message: &pb::CreatePerformanceRequest) -> Option
         });
     }
     prices
+}
+
+/// The lifetime of a hold, within its bounds.
+pub(crate) fn hold_duration(fields: &mut Fields, value: &prost_types::Duration) -> Option<Duration> {
+    let hold_for = fields.duration("hold_duration", value)?;
+    let fits = (HOLD_MIN..=HOLD_MAX).contains(&hold_for);
+    fields.read("hold_duration", if fits { Ok(hold_for) } else { Err("must be 10 seconds to 30 minutes") })
 }
 
 fn seats_per_fan(fields: &mut Fields, seats: u32) -> Option<u32> {

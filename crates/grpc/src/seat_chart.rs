@@ -139,6 +139,7 @@ pub(crate) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use encore_domain::catalog::performance_change::Amendments;
     use encore_domain::catalog::seat_chart::{
         CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX, PlannedArea, PlannedRow, PlannedSeat, PlannedSection,
         SECTIONS_PER_VENUE_MAX,
@@ -207,6 +208,7 @@ pub(crate) mod tests {
             seats_per_fan: 8,
             hold_for: Duration::from_mins(5),
             has_queue: false,
+            amended: Amendments::default(),
         };
         PerformanceContext {
             performance: Arc::new(performance),

@@ -1,5 +1,7 @@
 //! The pages of seat charts that many ask for, encoded and compressed once.
 
+use std::sync::Arc;
+
 use encore_app::catalog::SeatChartView;
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::PerformanceId;
@@ -15,9 +17,10 @@ const BYTES_KEPT: u64 = 64 * 1024 * 1024;
 /// The number of known beginnings of pages. Each takes less than a hundred bytes.
 const BEGINNINGS_KEPT: u64 = 100_000;
 
-type Beginning = (PerformanceId, Option<Slot>);
+/// The performance, the version of its chart, and the slot after which the page begins.
+type Beginning = (PerformanceId, Arc<str>, Option<Slot>);
 
-/// Encoded pages of charts. A chart never changes, so they are never stale.
+/// Encoded pages of charts. A chart of a version never changes, so they are never stale.
 #[derive(Clone)]
 pub(crate) struct SharedCharts {
     pages: Cache<Beginning, SharedReply>,
@@ -45,7 +48,8 @@ impl SharedCharts {
         listing: &Listing<'_>,
     ) -> Option<SharedReply> {
         let performance = chart.context.performance.id;
-        let beginning = (performance, page.after);
+        let of = |after| (performance, Arc::clone(&chart.version), after);
+        let beginning = of(page.after);
         let is_known = page.after.is_none() || self.beginnings.contains_key(&beginning);
         if page.size != CHART_PAGE_DEFAULT || !is_known {
             return None;
@@ -53,7 +57,7 @@ impl SharedCharts {
         let encoded = async {
             let (reply, next) = chart_to_proto(chart, page, listing);
             if next.is_some() {
-                self.beginnings.insert((performance, next), ()).await;
+                self.beginnings.insert(of(next), ()).await;
             }
             SharedReply::of(&reply)
         };
@@ -83,5 +87,9 @@ mod tests {
         }
         assert!(page(None, 5).await.is_none(), "another size");
         assert!(page(Some(Slot(3)), CHART_PAGE_DEFAULT).await.is_none(), "another beginning");
+        let changed = SeatChartView { version: "w".into(), ..view.clone() };
+        let first = PageRequest { after: None, size: CHART_PAGE_DEFAULT };
+        let (old, new) = (page(None, CHART_PAGE_DEFAULT).await, charts.page(&changed, first, &listing).await);
+        assert!(old.zip(new).is_some_and(|(old, new)| !old.shares_bytes_with(&new)), "another version");
     }
 }

@@ -53,6 +53,12 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::ResetTokenInvalid => precondition(message, ErrorReason::ResetTokenInvalid, []),
         AppError::MailOff => precondition(message, ErrorReason::MailOff, []),
         AppError::AccountInUse(open) => account_in_use(message, &open),
+        AppError::PerformanceWithdrawn { at } => {
+            precondition(message, ErrorReason::PerformanceWithdrawn, [("withdrawn_at", rfc3339(at))])
+        }
+        AppError::PerformanceInUse { seats } => {
+            precondition(message, ErrorReason::PerformanceInUse, [("seats", seats.to_string())])
+        }
         AppError::DraftEnded(state) => {
             precondition(message, ErrorReason::DraftEnded, [("state", state.name().to_uppercase())])
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::performance_change::ChangeCursor;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
@@ -186,6 +187,19 @@ impl Catalog for MemoryCatalog {
         Ok(ids.iter().filter_map(|id| performances.get(id).cloned()).collect())
     }
 
+    async fn changed_performances(
+        &self,
+        since: Timestamp,
+        page: PageRequest<ChangeCursor>,
+    ) -> Result<Page<Performance, ChangeCursor>, Unavailable> {
+        let CatalogRecords { performances, by_change, .. } = &self.0.lock().catalog;
+        let changed = by_change.range(above(&page)).filter(|(at, _)| *at >= since);
+        let changed = changed.filter_map(|(at, id)| Some((performances.get(id)?.clone(), *at)));
+        let page =
+            Page::from_rows(changed.take(rows(&page)).collect(), page.size, |(performance, at)| (*at, performance.id));
+        Ok(page.map(|(performance, _)| performance))
+    }
+
     async fn performances(
         &self,
         filter: &PerformanceFilter,
@@ -213,7 +227,11 @@ impl Catalog for MemoryCatalog {
         let closed = Bound::Excluded((now, PerformanceId(Uuid::max())));
         let not_closed = catalog.by_end_of_sale.range((closed, Bound::Unbounded));
         let open = not_closed.filter_map(|(_, id)| {
-            let opens_at = catalog.performances.get(id)?.on_sale.opens_at;
+            let performance = catalog.performances.get(id)?;
+            if performance.amended.withdrawn_at.is_some() {
+                return None;
+            }
+            let opens_at = performance.on_sale.opens_at;
             let queue = catalog.queues.get(id);
             let open_from =
                 queue.and_then(|queue| queue.draw).map_or(opens_at, |draw| draw.pre_queue_opens_at.min(opens_at));

@@ -3,7 +3,8 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal, give_back};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, ReservationState};
+use encore_domain::booking::seat_state::SeatOwner;
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, ReservationState, SoldSeat};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
@@ -15,7 +16,7 @@ use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::paging::{below, rows};
+use crate::paging::{above, below, rows};
 use crate::records::{MemoryRecords, Records};
 
 /// The answer to a change of a hold. Its type distinguishes it from the answer to placing the hold.
@@ -173,6 +174,23 @@ impl Reservations for MemoryReservations {
         let admitted = newest.filter_map(|(_, id)| reservations.find(*id)).filter(|found| filter.admits(found));
         let found = admitted.take(rows(&page)).cloned().collect();
         Ok(Page::from_rows(found, page.size, Reservation::cursor))
+    }
+
+    async fn sold_seats(
+        &self,
+        performance: PerformanceId,
+        page: PageRequest<Slot>,
+    ) -> Result<Page<SoldSeat, Slot>, Unavailable> {
+        let reservations = &self.0.lock().reservations;
+        let claims = reservations.claims.get(&performance).into_iter().flat_map(|claims| claims.range(above(&page)));
+        let sold = claims.filter_map(|(slot, claim)| {
+            let SeatOwner::Buyer { reservation, user } = claim.owner else { return None };
+            let bought = reservations.find(reservation)?;
+            let seat = bought.seats.iter().find(|seat| seat.slot == *slot)?;
+            let (slot, price_minor) = (*slot, seat.price_minor);
+            Some(SoldSeat { slot, reservation, user, confirmed_at: bought.settled_at?, price_minor })
+        });
+        Ok(Page::from_rows(sold.take(rows(&page)).collect(), page.size, |seat| seat.slot))
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {

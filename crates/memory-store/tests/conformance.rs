@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryNotifications,
-    MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits,
-    MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations,
-    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions,
-    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryPerformanceChanges, MemoryQueueRecords, MemoryQueueStore,
+    MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords,
+    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms,
+    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints,
+    MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -19,6 +20,7 @@ async fn records() -> RecordBench {
         password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
         catalog: Arc::new(MemoryCatalog::new(records.clone())),
         drafts: Arc::new(MemoryDrafts::new(records.clone())),
+        performance_changes: Arc::new(MemoryPerformanceChanges::new(records.clone())),
         queue_records: Arc::new(MemoryQueueRecords::new(records.clone())),
         draws: Arc::new(MemoryDraws::new(records.clone())),
         reservations: Arc::new(MemoryReservations::new(records.clone())),
@@ -61,6 +63,7 @@ encore_port_tests::sessions!(records);
 encore_port_tests::password_resets!(records);
 encore_port_tests::catalog!(records);
 encore_port_tests::drafts!(records);
+encore_port_tests::performance_changes!(records);
 encore_port_tests::queue_records!(records);
 encore_port_tests::draws!(records);
 encore_port_tests::reservations!(records);

@@ -11,9 +11,9 @@ use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, AuditLog, CardPayments, Catalog, Drafts, Draws, Notifications, Outbox, PasswordResets, Payments,
-    QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords, Reservations,
-    SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, SentAlarms, Sessions, Settlements, Users, WalletCredits,
-    Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
+    PerformanceChanges, QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords,
+    Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, SentAlarms, Sessions, Settlements, Users,
+    WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -35,6 +35,8 @@ pub struct RecordBench {
     pub catalog: Arc<dyn Catalog>,
     /// The port under test.
     pub drafts: Arc<dyn Drafts>,
+    /// The port under test.
+    pub performance_changes: Arc<dyn PerformanceChanges>,
     /// The port under test.
     pub queue_records: Arc<dyn QueueRecords>,
     /// The port under test.

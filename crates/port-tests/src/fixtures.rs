@@ -7,6 +7,7 @@ use std::time::Duration;
 use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText, Size};
+use encore_domain::catalog::performance_change::Amendments;
 use encore_domain::catalog::seat_chart::{
     FocalPoints, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
 };
@@ -289,6 +290,7 @@ pub fn performance(concert: ConcertId, venue: VenueId) -> Performance {
         seats_per_fan: 6,
         hold_for: Duration::from_mins(7),
         has_queue: false,
+        amended: Amendments::default(),
     }
 }
 

@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod password_resets;
 pub mod payment_gateway;
 pub mod payments;
+pub mod performance_changes;
 pub mod queue_records;
 pub mod queue_store;
 pub mod rate_limits;

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::performance_change::ChangeCursor;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use encore_domain::error::{RequestError, Unavailable};
@@ -29,7 +31,7 @@ use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::milestones;
 use crate::outbox;
-use crate::performance_rows::{ConcertRow, PerformanceRow};
+use crate::performance_rows::{self, ConcertRow, PerformanceRow};
 use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
 use crate::requests::{self, Operation, Remembered};
 use crate::schema::{concerts, performances, queues, venues};
@@ -276,6 +278,21 @@ impl Catalog for PostgresCatalog {
         read_performances(rows)
     }
 
+    async fn changed_performances(
+        &self,
+        since: Timestamp,
+        page: PageRequest<ChangeCursor>,
+    ) -> Result<Page<Performance, ChangeCursor>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let changed = performance_rows::changed(&mut conn, since, page.after, page.size + 1).await;
+        let changed = Page::from_rows(changed.map_err(unavailable)?, page.size, |cursor| *cursor);
+        let ids: Vec<PerformanceId> = changed.items.iter().map(|(_, id)| *id).collect();
+        drop(conn);
+        let found = self.performances_by_id(&ids).await?.into_iter().map(|performance| (performance.id, performance));
+        let mut found: HashMap<PerformanceId, Performance> = found.collect();
+        Ok(Page { items: ids.into_iter().filter_map(|id| found.remove(&id)).collect(), next: changed.next })
+    }
+
     async fn performances(
         &self,
         filter: &PerformanceFilter,
@@ -283,7 +300,8 @@ impl Catalog for PostgresCatalog {
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
         let PerformanceFilter { concert, search, venue, starts_from, starts_before, on_sale_at } = filter;
-        let mut query = performances::table.select(PerformanceRow::as_select()).into_boxed();
+        let listed = performances::table.filter(performances::withdrawn_at.is_null());
+        let mut query = listed.select(PerformanceRow::as_select()).into_boxed();
         if let Some(concert) = concert {
             query = query.filter(performances::concert_id.eq(concert.0));
         }
@@ -326,6 +344,7 @@ impl Catalog for PostgresCatalog {
         let rows: Vec<(Uuid, DateTime<Utc>, Option<(QueueRow, QueueDrawRow)>)> = performances::table
             .left_join(queues::table)
             .filter(performances::closes_at.gt(now))
+            .filter(performances::withdrawn_at.is_null())
             .filter(open.or(queues::pre_queue_opens_at.le(now)))
             .select((performances::id, performances::opens_at, Option::<(QueueRow, QueueDrawRow)>::as_select()))
             .load(&mut conn)

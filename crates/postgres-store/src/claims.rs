@@ -8,14 +8,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::seat_block::SeatBlock;
-use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat};
+use encore_domain::booking::{Claim, Reservation, ReservationState, ReservedSeat, SoldSeat};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{BlockId, PerformanceId, ReservationId, UserId};
 use encore_domain::queue::{EndReason, QueueTokenPayload};
 use futures::try_join;
 use uuid::Uuid;
 
-use crate::codec::{lane_column, read_end_reason, read_state};
+use crate::codec::{comparable_slot, lane_column, read_end_reason, read_state};
 use crate::error::corrupt;
 use crate::schema::{claims, reservations};
 use crate::statement::{Cached, sql};
@@ -253,6 +253,49 @@ pub async fn load(
     }
     let rows: Vec<ClaimRow> = query.load(conn).await?;
     rows.into_iter().map(read_claim).collect()
+}
+
+/// The sold seats of a performance after a slot, in the order of their slots.
+pub async fn sold(
+    conn: &AsyncPgConnection,
+    performance: PerformanceId,
+    after: Option<Slot>,
+    limit: u32,
+) -> QueryResult<Vec<SoldSeat>> {
+    const SOLD: &str = "
+        SELECT claims.slot, claims.reservation_id, claims.user_id, reservations.settled_at, seats.price_minor
+        FROM claims
+        JOIN reservations ON reservations.id = claims.reservation_id
+        JOIN reservation_seats AS seats ON seats.reservation_id = claims.reservation_id AND seats.slot = claims.slot
+        WHERE claims.performance_id = $1 AND claims.slot > $2 AND reservations.state = 'confirmed'
+        ORDER BY claims.slot
+        LIMIT $3";
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        slot: i32,
+        #[diesel(sql_type = SqlUuid)]
+        reservation_id: Uuid,
+        #[diesel(sql_type = SqlUuid)]
+        user_id: Uuid,
+        #[diesel(sql_type = Timestamptz)]
+        settled_at: DateTime<Utc>,
+        #[diesel(sql_type = BigInt)]
+        price_minor: i64,
+    }
+    let query = sql(SOLD)
+        .bind::<SqlUuid, _>(performance.0)
+        .bind::<Integer, _>(after.map_or(-1, comparable_slot))
+        .bind::<BigInt, _>(i64::from(limit));
+    let rows: Vec<Row> = Cached(query).load(&mut &*conn).await?;
+    let read = |Row { slot, reservation_id, user_id, settled_at, price_minor }| SoldSeat {
+        slot: Slot(slot.cast_unsigned()),
+        reservation: ReservationId(reservation_id),
+        user: UserId(user_id),
+        confirmed_at: settled_at,
+        price_minor,
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// The slot, the block, the reservation and its fan, and the state and deadline of the reservation.

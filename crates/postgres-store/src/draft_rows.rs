@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use encore_domain::catalog::draft::{Draft, DraftQueue, DraftState};
+use encore_domain::catalog::performance_change::Amendments;
 use encore_domain::catalog::{OnSaleWindow, Performance, PriceList};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use serde_json::Value;
@@ -33,7 +34,7 @@ pub struct DraftRow {
 
 impl DraftRow {
     pub fn of(draft: &Draft) -> QueryResult<Self> {
-        let Performance { id, concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, has_queue: _ } =
+        let Performance { id, concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, .. } =
             &draft.performance;
         let queue = draft.queue.as_ref().map(|queue| serde_json::to_value(QueueRow::from(&queue.settings)));
         Ok(Self {
@@ -71,6 +72,7 @@ impl DraftRow {
                 seats_per_fan: self.seats_per_fan.cast_unsigned(),
                 hold_for: read_duration_ms(self.hold_for_ms),
                 has_queue: queue.is_some(),
+                amended: Amendments::default(),
             },
             queue,
             state: DraftState::of_name(&self.state).ok_or_else(|| corrupt("state of a draft", &self.state))?,

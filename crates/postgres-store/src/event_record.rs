@@ -4,7 +4,7 @@
 
 mod cause;
 mod payments;
-mod performances;
+pub mod performances;
 mod queues;
 mod users;
 mod wallet;
@@ -26,7 +26,7 @@ use serde_json::Value;
 use crate::codec::{cause_text, method_text, read_cause, read_method, read_money, read_state, state_text};
 use crate::error::corrupt;
 use crate::event_record::payments::Stepped;
-use crate::event_record::performances::{CancelledByOperator, Published};
+use crate::event_record::performances::{CancelledByOperator, PostponedEvent, Published, TermsChanged, Withdrawn};
 use crate::event_record::queues::{QueueChanged, QueueOpened};
 use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
@@ -60,6 +60,13 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
             write(&CancelledByOperator::of(*performance, reason, cause))
         }
         Event::QueueOpened(opening) => write(&QueueOpened::from(opening)),
+        Event::PerformancePostponed { performance, before, starts_at, postponed, reason, cause } => {
+            write(&PostponedEvent::of(*performance, (*before, *starts_at), *postponed, reason, cause))
+        }
+        Event::PerformanceChanged { before, after, cause } => write(&TermsChanged::of(before, after, cause)),
+        Event::PerformanceWithdrawn { performance, reason, cause } => {
+            write(&Withdrawn::of(*performance, reason, cause))
+        }
         Event::QueueChanged { performance, settings, cause, change: _ } => {
             write(&QueueChanged::of(*performance, settings, cause))
         }
@@ -101,6 +108,9 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         "catalog.performance_published" => parse::<Published>(payload)?.read(),
         "catalog.performance_cancelled" => parse::<CancelledByOperator>(payload)?.read(),
         "queue.opened" => parse::<QueueOpened>(payload)?.read(),
+        "catalog.performance_postponed" => parse::<PostponedEvent>(payload)?.read(),
+        "catalog.performance_changed" => parse::<TermsChanged>(payload)?.read(),
+        "catalog.performance_withdrawn" => parse::<Withdrawn>(payload)?.read(),
         "queue.paused" => parse::<QueueChanged>(payload)?.read(QueueChange::Paused),
         "queue.resumed" => parse::<QueueChanged>(payload)?.read(QueueChange::Resumed),
         "queue.drained" => parse::<QueueChanged>(payload)?.read(QueueChange::Drained),

@@ -2,12 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use encore_domain::catalog::performance_change::{Amendments, ChangeCursor, Postponed};
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
+use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::codec::{duration_ms, read_currency, read_duration_ms, read_title};
+use crate::codec::{comparable_time, duration_ms, read_currency, read_duration_ms, read_title};
+use crate::error::corrupt;
 use crate::schema::{concerts, performances};
+use crate::statement::{Cached, sql};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = concerts)]
@@ -40,8 +46,8 @@ impl ConcertRow {
     }
 }
 
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = performances)]
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = performances, treat_none_as_null = true)]
 pub struct PerformanceRow {
     id: Uuid,
     concert_id: Uuid,
@@ -54,12 +60,17 @@ pub struct PerformanceRow {
     seats_per_fan: i32,
     hold_for_ms: i64,
     has_queue: bool,
+    revision: i32,
+    postponed_from: Option<DateTime<Utc>>,
+    postponed_at: Option<DateTime<Utc>>,
+    refunds_until: Option<DateTime<Utc>>,
+    withdrawn_at: Option<DateTime<Utc>>,
 }
 
 impl From<&Performance> for PerformanceRow {
     fn from(performance: &Performance) -> Self {
-        let Performance { id, concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, has_queue } =
-            performance;
+        let Performance { id, concert, venue, starts_at, on_sale, prices, seats_per_fan, hold_for, .. } = performance;
+        let Amendments { revision, postponed, withdrawn_at } = performance.amended;
         Self {
             id: id.0,
             concert_id: concert.0,
@@ -71,7 +82,12 @@ impl From<&Performance> for PerformanceRow {
             prices_minor: prices.minor_by_grade.clone(),
             seats_per_fan: seats_per_fan.cast_signed(),
             hold_for_ms: duration_ms(*hold_for),
-            has_queue: *has_queue,
+            has_queue: performance.has_queue,
+            revision: revision.cast_signed(),
+            postponed_from: postponed.map(|postponed| postponed.from),
+            postponed_at: postponed.map(|postponed| postponed.at),
+            refunds_until: postponed.map(|postponed| postponed.refunds_until),
+            withdrawn_at,
         }
     }
 }
@@ -88,6 +104,63 @@ impl PerformanceRow {
             seats_per_fan: self.seats_per_fan.cast_unsigned(),
             hold_for: read_duration_ms(self.hold_for_ms),
             has_queue: self.has_queue,
+            amended: Amendments {
+                revision: self.revision.cast_unsigned(),
+                postponed: read_postponed(self.postponed_from, self.postponed_at, self.refunds_until)?,
+                withdrawn_at: self.withdrawn_at,
+            },
         })
     }
+}
+
+/// How a performance was postponed. The three columns are set together.
+fn read_postponed(
+    from: Option<DateTime<Utc>>,
+    at: Option<DateTime<Utc>>,
+    refunds_until: Option<DateTime<Utc>>,
+) -> QueryResult<Option<Postponed>> {
+    match (from, at, refunds_until) {
+        (Some(from), Some(at), Some(refunds_until)) => Ok(Some(Postponed { from, at, refunds_until })),
+        (None, None, None) => Ok(None),
+        _ => Err(corrupt("postponement", &"some of its times are missing")),
+    }
+}
+
+/// When performances were changed last, at or after `since`, and their ids. The column is not in the schema of diesel, whose tables have 16
+/// columns at most.
+pub async fn changed(
+    conn: &mut AsyncPgConnection,
+    since: Timestamp,
+    after: Option<ChangeCursor>,
+    limit: u32,
+) -> QueryResult<Vec<ChangeCursor>> {
+    const CHANGED: &str = "
+        SELECT changed_at, id FROM performances
+        WHERE changed_at IS NOT NULL AND changed_at >= $1 AND (changed_at, id) > ($2, $3)
+        ORDER BY changed_at, id
+        LIMIT $4";
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Timestamptz)]
+        changed_at: DateTime<Utc>,
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let (at, id) = after.unwrap_or((since, PerformanceId(Uuid::nil())));
+    let query = sql(CHANGED)
+        .bind::<Timestamptz, _>(comparable_time(since))
+        .bind::<Timestamptz, _>(comparable_time(at))
+        .bind::<SqlUuid, _>(id.0)
+        .bind::<BigInt, _>(i64::from(limit));
+    let rows: Vec<Row> = Cached(query).load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.changed_at, PerformanceId(row.id))).collect())
+}
+
+/// Writes a locked performance that was changed at this moment.
+pub async fn change(conn: &mut AsyncPgConnection, performance: &Performance, at: Timestamp) -> QueryResult<()> {
+    const CHANGED_AT: &str = "UPDATE performances SET changed_at = $2 WHERE id = $1";
+    let id = performance.id.0;
+    diesel::update(performances::table.find(id)).set(PerformanceRow::from(performance)).execute(conn).await?;
+    Cached(sql(CHANGED_AT).bind::<SqlUuid, _>(id).bind::<Timestamptz, _>(at)).execute(conn).await?;
+    Ok(())
 }

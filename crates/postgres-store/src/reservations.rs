@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, ReservationState};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, ReservationState, SoldSeat};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::Event;
@@ -183,6 +183,16 @@ impl Reservations for PostgresReservations {
         let conn = self.database.connection().await?;
         let owned = claims::owned(&conn, performance, user).await.map_err(unavailable)?;
         Ok(u32::try_from(owned).unwrap_or(u32::MAX))
+    }
+
+    async fn sold_seats(
+        &self,
+        performance: PerformanceId,
+        page: PageRequest<Slot>,
+    ) -> Result<Page<SoldSeat, Slot>, Unavailable> {
+        let conn = self.database.connection().await?;
+        let sold = claims::sold(&conn, performance, page.after, page.size + 1).await.map_err(unavailable)?;
+        Ok(Page::from_rows(sold, page.size, |seat| seat.slot))
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {

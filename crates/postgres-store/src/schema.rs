@@ -130,6 +130,11 @@ diesel::table! {
         seats_per_fan -> Integer,
         hold_for_ms -> BigInt,
         has_queue -> Bool,
+        revision -> Integer,
+        postponed_from -> Nullable<Timestamptz>,
+        postponed_at -> Nullable<Timestamptz>,
+        refunds_until -> Nullable<Timestamptz>,
+        withdrawn_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -147,6 +147,12 @@ fn read_blocked((slot, block, reason, operator, at): BlockedRow) -> QueryResult<
     Ok(BlockedSeat { slot, block, reason: read_reason(&reason)?, operator, at })
 }
 
+/// Writes a block and its event. The caller writes its claims.
+pub async fn insert_block(conn: &mut AsyncPgConnection, block: &SeatBlock) -> QueryResult<()> {
+    insert(conn, &BlockRow::of_block(block)).await?;
+    outbox::append(conn, &[Event::SeatsBlocked(block.clone())]).await
+}
+
 fn read_reason(text: &str) -> QueryResult<BlockReason> {
     BlockReason::parse(text).map_err(|_| corrupt("reason of a block", text))
 }

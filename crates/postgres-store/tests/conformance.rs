@@ -8,11 +8,11 @@ use std::sync::Arc;
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDrafts, PostgresDraws,
-    PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresQueueRecords,
-    PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords, PostgresReservations,
-    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions, PostgresSettlements,
-    PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints,
-    PostgresWithdrawals,
+    PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresPerformanceChanges,
+    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords,
+    PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions,
+    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries,
+    PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -24,6 +24,7 @@ async fn bench() -> RecordBench {
         password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
         catalog: Arc::new(PostgresCatalog::new(database.clone())),
         drafts: Arc::new(PostgresDrafts::new(database.clone())),
+        performance_changes: Arc::new(PostgresPerformanceChanges::new(database.clone())),
         queue_records: Arc::new(PostgresQueueRecords::new(database.clone())),
         draws: Arc::new(PostgresDraws::new(database.clone())),
         reservations: Arc::new(PostgresReservations::new(database.clone())),

@@ -1,21 +1,32 @@
-//! A cache of performances, concerts and venues. They do not change once they exist, and every hold needs them.
+//! A cache of performances, concerts and venues, which every hold needs. Concerts and venues do not change once they exist. Performances
+//! hardly ever do: what was changed is read again and again, and replaces the copies.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use encore_domain::booking::seat_state::{SeatStatus, unsold};
 use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::catalog::{Concert, Performance, Venue};
 use encore_domain::error::Unavailable;
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
+use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
+use encore_domain::time::Timestamp;
 use moka::future::Cache;
 use thiserror::Error;
 
+use crate::mutex::lock;
+
 /// How many performances are cached. Each takes less than a kilobyte.
 const PERFORMANCES_KEPT: u64 = 10_000;
+/// How far back a refresh looks, before the last one that succeeded. A read of a performance that began before a change and was kept after
+/// it is put right by the refreshes of this time. It is longer than any query may take, and than clocks may differ.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+/// How many changed performances are read at once.
+const CHANGED_PAGE: u32 = 1_000;
 /// How many concerts are cached. Each takes less than a kilobyte.
 const CONCERTS_KEPT: u64 = 10_000;
 /// How many venues are cached. One of 60,000 seats takes about 12 MB.
@@ -73,9 +84,14 @@ pub struct PerformanceContexts {
     performances: Cache<PerformanceId, Arc<Performance>>,
     concerts: Cache<ConcertId, Arc<Concert>>,
     venues: Cache<VenueId, Arc<Venue>>,
+    /// When the last refresh that succeeded began.
+    refreshed_at: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl PerformanceContexts {
+    /// How often an instance reads what was changed. It follows within a second.
+    pub const REFRESH_EVERY: Duration = Duration::from_millis(500);
+
     /// An empty cache.
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
         Self {
@@ -83,12 +99,51 @@ impl PerformanceContexts {
             performances: Cache::new(PERFORMANCES_KEPT),
             concerts: Cache::new(CONCERTS_KEPT),
             venues: Cache::new(VENUES_KEPT),
+            refreshed_at: Arc::default(),
         }
+    }
+
+    /// Reads the performances that were changed lately, and replaces their copies. While the catalogue is unavailable, the copies stay as
+    /// they are.
+    pub async fn refresh(&self, now: Timestamp) -> Result<(), Unavailable> {
+        let since = *lock(&self.refreshed_at).get_or_insert(now) - LOOK_BACK;
+        let mut page = PageRequest::first(CHANGED_PAGE);
+        loop {
+            let Page { items, next } = self.catalog.changed_performances(since, page).await?;
+            for performance in items {
+                self.replace(performance).await;
+            }
+            let Some(next) = next else { break };
+            page.after = Some(next);
+        }
+        *lock(&self.refreshed_at) = Some(now);
+        Ok(())
+    }
+
+    /// Takes a performance that was read or changed just now, unless a later change of it is known.
+    pub async fn replace(&self, performance: Performance) -> Arc<Performance> {
+        let known = self.performances.get(&performance.id).await;
+        if let Some(known) = known.filter(|known| known.amended.revision >= performance.amended.revision) {
+            return known;
+        }
+        let performance = Arc::new(performance);
+        self.performances.insert(performance.id, Arc::clone(&performance)).await;
+        performance
+    }
+
+    /// A performance as it is in the catalogue now, with its concert and venue. For what must not be decided on a copy.
+    pub async fn fresh_context(&self, id: PerformanceId) -> Result<PerformanceContext, ContextError> {
+        let found = self.catalog.performance(id).await?;
+        let performance = self.replace(found.ok_or_else(|| ContextError::not_found("performance", id))?).await;
+        self.context_of(performance).await
     }
 
     /// A performance with its concert and venue.
     pub async fn context(&self, id: PerformanceId) -> Result<PerformanceContext, ContextError> {
-        let performance = self.performance(id).await?;
+        self.context_of(self.performance(id).await?).await
+    }
+
+    async fn context_of(&self, performance: Arc<Performance>) -> Result<PerformanceContext, ContextError> {
         let concert = self.concert(performance.concert).await?;
         let venue = self.venue(performance.venue).await?;
         Ok(PerformanceContext { performance, concert, venue })
@@ -120,7 +175,7 @@ impl PerformanceContexts {
         concerts.dedup();
         concerts.retain(|id| !self.concerts.contains_key(id));
         for performance in performances {
-            self.performances.insert(performance.id, Arc::new(performance)).await;
+            self.replace(performance).await;
         }
         if !concerts.is_empty() {
             for concert in self.catalog.concerts_by_id(&concerts).await? {

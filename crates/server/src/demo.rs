@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::performance_change::Amendments;
 use encore_domain::catalog::{
     Concert, HOLD_DEFAULT, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_DEFAULT, Title, Venue,
 };
@@ -127,6 +128,7 @@ fn performance(concert: ConcertId, date: &DemoDate, grades: usize, now: Timestam
         seats_per_fan: SEATS_PER_FAN_DEFAULT,
         hold_for: HOLD_DEFAULT,
         has_queue: date.has_queue,
+        amended: Amendments::default(),
     })
 }
 

@@ -21,6 +21,7 @@ use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::money_admin::{MoneyAdmin, MoneyAdminParts};
 use encore_app::password_resets::{PasswordResetParts, PasswordResetUseCases};
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
+use encore_app::performance_admin::{PerformanceAdmin, PerformanceAdminParts};
 use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
@@ -85,6 +86,7 @@ impl Encore {
         let workers = workers.with_password_resets(password_resets.clone());
         let event_backlog = event_backlog(&ports);
         let money = money_admin(&ports, &runtime);
+        let performances = performance_admin(&ports, &runtime);
         let (wallet, payments) = (wallet(&ports, &runtime), payments(&ports, &runtime));
         let event_log = EventLogUseCases::new(ports.outbox.clone(), runtime.contexts.clone());
         let webhooks = webhooks(&ports, runtime.contexts.clone());
@@ -152,6 +154,7 @@ impl Encore {
             performance_cancellations,
             admin,
             drafts: DraftUseCases::new(of_drafts),
+            performances,
             money,
             records: RecordsUseCases::new(audit_log, users),
             queue_admin,
@@ -377,6 +380,17 @@ fn audit(ports: &Ports, runtime: &Runtime) -> AuditUseCases {
     })
 }
 
+fn performance_admin(ports: &Ports, runtime: &Runtime) -> PerformanceAdmin {
+    PerformanceAdmin::new(PerformanceAdminParts {
+        changes: ports.performance_changes.clone(),
+        catalog: ports.catalog.clone(),
+        contexts: runtime.contexts.clone(),
+        seat_map: runtime.seat_map.clone(),
+        clock: ports.clock.clone(),
+        ids: ports.ids.clone(),
+    })
+}
+
 fn money_admin(ports: &Ports, runtime: &Runtime) -> MoneyAdmin {
     MoneyAdmin::new(MoneyAdminParts {
         credits: ports.wallet_credits.clone(),
@@ -416,6 +430,7 @@ fn upkeep(ports: &Ports, runtime: &Runtime) -> Upkeep {
         reservations: ports.reservations.clone(),
         payments: ports.payments.clone(),
         queue_records: ports.queue_records.clone(),
+        contexts: runtime.contexts.clone(),
         seat_map: runtime.seat_map.clone(),
         propagator: runtime.propagator.clone(),
         room: runtime.room.clone(),

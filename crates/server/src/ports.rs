@@ -9,28 +9,28 @@ use encore_credentials::{
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
     AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Drafts, Draws, EventPublisher, Ids, LaneGrants,
-    Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, QueueRecords,
-    QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords, Reservations,
-    SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, SentAlarms, Sessions, Settlements,
-    Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
+    Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, PerformanceChanges,
+    QueueRecords, QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords,
+    Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, SentAlarms, Sessions,
+    Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryMailer,
-    MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords,
-    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms,
-    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints,
-    MemoryWithdrawals,
+    MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryPerformanceChanges,
+    MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds,
+    MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks,
+    MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions, MemorySettlements, MemoryUsers,
+    MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresClock,
     PostgresDrafts, PostgresDraws, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
-    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords,
-    PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions,
-    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries,
-    PostgresWebhookEndpoints, PostgresWithdrawals,
+    PostgresPerformanceChanges, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor,
+    PostgresRequestRecords, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms,
+    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
+    PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 
@@ -60,6 +60,7 @@ pub struct Ports {
     pub mailer: Option<Arc<dyn Mailer>>,
     pub catalog: Arc<dyn Catalog>,
     pub drafts: Arc<dyn Drafts>,
+    pub performance_changes: Arc<dyn PerformanceChanges>,
     pub reservations: Arc<dyn Reservations>,
     pub seat_blocks: Arc<dyn SeatBlocks>,
     pub wallets: Arc<dyn Wallets>,
@@ -120,6 +121,7 @@ impl Ports {
             mailer: Some(Arc::new(MemoryMailer::default())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             drafts: Arc::new(MemoryDrafts::new(records.clone())),
+            performance_changes: Arc::new(MemoryPerformanceChanges::new(records.clone())),
             reservations: Arc::new(MemoryReservations::new(records.clone())),
             seat_blocks: Arc::new(MemorySeatBlocks::new(records.clone())),
             wallets: Arc::new(MemoryWallets::new(records.clone())),
@@ -175,6 +177,7 @@ impl Ports {
             password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
             catalog: Arc::new(PostgresCatalog::new(database.clone())),
             drafts: Arc::new(PostgresDrafts::new(database.clone())),
+            performance_changes: Arc::new(PostgresPerformanceChanges::new(database.clone())),
             reservations: Arc::new(PostgresReservations::new(database.clone())),
             seat_blocks: Arc::new(PostgresSeatBlocks::new(database.clone())),
             wallets: Arc::new(PostgresWallets::new(database.clone())),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_app::card_saga::CardSaga;
+use encore_app::contexts::PerformanceContexts;
 use encore_app::error::AppError;
 use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::reconciliation::Reconciler;
@@ -202,6 +203,9 @@ impl Workers {
         loops.watch_stores();
         loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
             room.refresh_open_queues().await
+        });
+        loops.repeat("changed performances", PerformanceContexts::REFRESH_EVERY, upkeep.clone(), |upkeep| async move {
+            upkeep.follow_performances().await
         });
         loops.repeat("sales switch", SalesGate::REFRESH_EVERY, sales_gate.clone(), |gate| async move {
             gate.refresh().await

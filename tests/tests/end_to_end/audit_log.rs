@@ -8,6 +8,7 @@ use encore_proto::admin::v1 as pb;
 use encore_proto::admin::v1::AuditTargetKind as Kind;
 use encore_proto::admin::v1::draft_service_client::DraftServiceClient;
 use encore_proto::admin::v1::money_service_client::MoneyServiceClient;
+use encore_proto::admin::v1::performance_service_client::PerformanceServiceClient;
 use encore_proto::admin::v1::records_service_client::RecordsServiceClient;
 use encore_proto::catalog::v1::GradePrice;
 use encore_proto::common::v1::Money;
@@ -18,8 +19,12 @@ use encore_tests::world::World;
 use tonic::Status;
 
 /// The services whose changes are noted.
-const AUDITED: [&str; 3] =
-    ["encore.admin.v1.AdminService", "encore.admin.v1.DraftService", "encore.admin.v1.MoneyService"];
+const AUDITED: [&str; 4] = [
+    "encore.admin.v1.AdminService",
+    "encore.admin.v1.DraftService",
+    "encore.admin.v1.PerformanceService",
+    "encore.admin.v1.MoneyService",
+];
 
 /// A plan of two seats.
 const PLAN: &str = r#"{ "name": "Studio", "categories": [{ "name": "Seats" }], "zones": [
@@ -250,6 +255,50 @@ impl House<'_> {
         self.because("the singer is ill");
     }
 
+    /// Postpones a performance, changes its limit, and withdraws it. Each call is repeated.
+    async fn changes_a_performance(&mut self) {
+        let performance_id = self.world.performance(None).await.to_string();
+        let operator = self.operator.clone();
+        let mut performances = PerformanceServiceClient::new(operator.channel.clone());
+        let target = (Kind::Performance, performance_id.as_str());
+        let requests = [(); 3].map(|()| request_id());
+        let [postponing, updating, withdrawing] = requests.clone();
+        let postpone = pb::PostponePerformanceRequest {
+            request_id: postponing,
+            performance_id: performance_id.clone(),
+            starts_at: Some(self.at(40 * 24)),
+            refunds_until: Some(self.at(24)),
+            reason: "illness".into(),
+        };
+        let update = pb::UpdatePerformanceRequest {
+            request_id: updating,
+            performance_id: performance_id.clone(),
+            seats_per_fan: Some(2),
+            reason: "demand".into(),
+            ..Default::default()
+        };
+        let withdraw = pb::WithdrawPerformanceRequest {
+            request_id: withdrawing,
+            performance_id: performance_id.clone(),
+            reason: "a mistake".into(),
+        };
+        for _ in 0..2 {
+            let postponed = performances.postpone_performance(operator.request(postpone.clone())).await;
+            postponed.expect("postponed, and again");
+            performances.update_performance(operator.request(update.clone())).await.expect("changed, and again");
+            performances.withdraw_performance(operator.request(withdraw.clone())).await.expect("withdrawn, and again");
+        }
+        let starts_at = ("starts_at", Some("2026-07-01T10:00:00Z"), Some("2026-07-11T10:00:00Z"));
+        self.did("PerformanceService.PostponePerformance", target, &requests[0], starts_at);
+        self.because("illness");
+        let limit = ("seats_per_fan", Some("6"), Some("2"));
+        self.did("PerformanceService.UpdatePerformance", target, &requests[1], limit);
+        self.because("demand");
+        let withdrawn_at = ("withdrawn_at", None, Some("2026-06-01T10:00:00Z"));
+        self.did("PerformanceService.WithdrawPerformance", target, &requests[2], withdrawn_at);
+        self.because("a mistake");
+    }
+
     /// Gives money back to a fan, gives the fan a role, and stops all sales.
     async fn helps_a_fan(&mut self) {
         let (performance, fan) = (self.world.performance(None).await, self.fan.clone());
@@ -315,6 +364,7 @@ async fn every_change_is_in_the_audit_log(world: World) {
     house.runs_a_queue(&terms).await;
     house.plans(&terms).await;
     house.keeps_seats_from_sale().await;
+    house.changes_a_performance().await;
     house.helps_a_fan().await;
 
     let House { operator, box_office, fan, made, .. } = house;

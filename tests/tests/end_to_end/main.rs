@@ -16,6 +16,7 @@ mod bought_all;
 mod browse;
 mod cancellation;
 mod cards;
+mod changed_performances;
 mod contention;
 mod drafts;
 mod draw;

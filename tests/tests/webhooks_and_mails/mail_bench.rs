@@ -85,9 +85,10 @@ impl Bench {
     }
 
     pub(crate) fn notifier(&self) -> Notifier {
-        let Ports { outbox, notifier_cursor, notifications, users, catalog, clock, ids, .. } = self.ports.clone();
+        let Ports { outbox, notifier_cursor, notifications, users, reservations, catalog, clock, ids, .. } =
+            self.ports.clone();
         let (cursor, mailer) = (notifier_cursor, Arc::clone(&self.mailer) as Arc<dyn Mailer>);
-        Notifier::new(NotifierParts { outbox, cursor, notifications, users, catalog, mailer, clock, ids })
+        Notifier::new(NotifierParts { outbox, cursor, notifications, users, reservations, catalog, mailer, clock, ids })
     }
 
     /// A new fan with an address.

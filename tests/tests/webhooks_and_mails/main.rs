@@ -3,6 +3,7 @@
 
 mod mail_bench;
 mod notifications;
+mod postponed;
 mod webhook_bench;
 mod webhook_deliveries;
 mod webhook_turns;

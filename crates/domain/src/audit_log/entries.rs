@@ -42,6 +42,11 @@ impl StaffAct {
         self.entry(AuditTarget::Performance(performance.id.0), vec![], facts::sale(performance, queue))
     }
 
+    /// A performance was changed after it was published.
+    pub fn changed_performance(&self, before: &Performance, after: &Performance) -> AuditEntry {
+        self.entry(AuditTarget::Performance(after.id.0), facts::amended(before), facts::amended(after))
+    }
+
     /// A performance was planned.
     pub fn added_draft(&self, draft: &Draft) -> AuditEntry {
         self.entry(AuditTarget::Performance(draft.performance.id.0), vec![], facts::draft(draft))

@@ -4,6 +4,7 @@ use chrono::SecondsFormat;
 
 use crate::audit_log::AuditChange;
 use crate::catalog::draft::Draft;
+use crate::catalog::performance_change::Postponed;
 use crate::catalog::{Concert, Performance, Venue};
 use crate::queue::QueueSettings;
 use crate::time::Timestamp;
@@ -54,6 +55,16 @@ fn performance(performance: &Performance) -> Facts {
         ("hold_duration_ms", hold_for.as_millis().to_string()),
         ("has_queue", has_queue.to_string()),
     ]
+}
+
+/// A performance with what became of it.
+pub(super) fn amended(of: &Performance) -> Facts {
+    let mut facts = performance(of);
+    if let Some(Postponed { from, refunds_until, .. }) = of.amended.postponed {
+        facts.extend([("postponed_from", moment(from)), ("refunds_until", moment(refunds_until))]);
+    }
+    facts.extend(of.amended.withdrawn_at.map(|at| ("withdrawn_at", moment(at))));
+    facts
 }
 
 /// A performance with the settings of its queue and the opening of its pre-queue, if it has them.

@@ -72,7 +72,7 @@ fn words_of(text: &str) -> Vec<String> {
     words.map(|word| word.chars().take(WORD_MAX_CHARS).collect()).collect()
 }
 
-/// Which performances are wanted. Without any of its conditions: all.
+/// Which performances are wanted. Without any of its conditions: all. Those that were withdrawn never are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PerformanceFilter {
     /// Those of this concert.
@@ -98,7 +98,8 @@ impl PerformanceFilter {
     /// Whether a performance whose concert has these words is wanted.
     pub fn wants(&self, performance: &Performance, words: &SearchWords) -> bool {
         let Self { concert, search, venue, starts_from, starts_before, on_sale_at } = self;
-        concert.is_none_or(|concert| performance.concert == concert)
+        performance.amended.withdrawn_at.is_none()
+            && concert.is_none_or(|concert| performance.concert == concert)
             && search.as_ref().is_none_or(|search| search.finds(words))
             && venue.is_none_or(|venue| performance.venue == venue)
             && starts_from.is_none_or(|from| performance.starts_at >= from)

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::audit_log::StaffAct;
 use crate::booking::seat_block::{NotAReason, REASON_MAX_CHARS};
 use crate::booking::{Reservation, ReservationState, ReservedSeat};
+use crate::catalog::Performance;
 use crate::catalog::seat_chart::Slot;
 use crate::ids::{PaymentId, PerformanceId, RefundId, ReservationId, UserId};
 use crate::money::Money;
@@ -36,6 +37,20 @@ impl CancellationPolicy {
     pub fn check(&self, starts_at: Timestamp, now: Timestamp) -> Result<(), CancelRefusal> {
         let closed_at = starts_at - self.closes_before_start;
         if now < closed_at { Ok(()) } else { Err(CancelRefusal::TooLate { closed_at }) }
+    }
+
+    /// What applies at `now` to a fan who cancels a reservation of this performance that was confirmed at `confirmed_at`.
+    pub fn for_fan(
+        self,
+        performance: &Performance,
+        confirmed_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Self, CancelRefusal> {
+        if performance.refunds_in_full(confirmed_at, now) {
+            return Ok(Self { fee_percent: 0, ..self });
+        }
+        self.check(performance.starts_at, now)?;
+        Ok(self)
     }
 
     /// The fee on a price, rounded down to a minor unit.

@@ -3,6 +3,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::audit_log::StaffAct;
+use crate::catalog::performance_change::ChangeCursor;
 use crate::catalog::search::{PerformanceFilter, Search};
 use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
 use crate::error::{RequestError, Unavailable};
@@ -14,8 +15,8 @@ use crate::queue::{PatchRefusal, Queue, QueuePatch, QueueSettings};
 use crate::request::{Applied, RequestKey};
 use crate::time::Timestamp;
 
-/// Stores venues, concerts, performances and the settings of their queues. Venues, concerts and performances do not change after
-/// they are added.
+/// Stores venues, concerts, performances and the settings of their queues. Venues and concerts do not change after they are added.
+/// [`PerformanceChanges`](crate::ports::PerformanceChanges) changes performances.
 ///
 /// Whoever adds or changes something hands in the act, which has the request and is noted in the audit log. Without an act there is
 /// neither an entry nor an event.
@@ -124,6 +125,13 @@ pub trait Catalog: Send + Sync {
 
     /// The performances of these ids that exist, in any order, in one query.
     async fn performances_by_id(&self, ids: &[PerformanceId]) -> Result<Vec<Performance>, Unavailable>;
+
+    /// The performances that were changed at or after a moment, by when they were changed last and then by id.
+    async fn changed_performances(
+        &self,
+        since: Timestamp,
+        page: PageRequest<ChangeCursor>,
+    ) -> Result<Page<Performance, ChangeCursor>, Unavailable>;
 
     /// The performances that are wanted, by start and then id.
     async fn performances(

@@ -19,6 +19,7 @@ mod outbox;
 mod page_tokens;
 mod payment_gateway;
 mod payments;
+mod performance_changes;
 mod queue;
 mod rate_limits;
 mod reconciliations;
@@ -56,6 +57,7 @@ pub use outbox::Outbox;
 pub use page_tokens::{LISTING_NAME_LEN, PageTokens};
 pub use payment_gateway::{PaymentGateway, SandboxActions};
 pub use payments::Payments;
+pub use performance_changes::PerformanceChanges;
 pub use queue::{
     Absent, CutLane, DrawClosed, Draws, FrozenLane, JoinRefusal, Joined, Joining, LaneGrants, Presence, QueueLost,
     QueueRecords, QueueStore, QueueTokens, REQUESTS_KEPT, RequestReused, SHOWN_MAX, TokenRefusal,
@@ -84,12 +86,12 @@ pub use self::{
     clock::MockClock, drafts::MockDrafts, event_publisher::MockEventPublisher, identity::MockAccessTokens,
     identity::MockPasswordResets, identity::MockPasswords, identity::MockSessions, identity::MockUsers, ids::MockIds,
     mailer::MockMailer, notifications::MockNotifications, outbox::MockOutbox, page_tokens::MockPageTokens,
-    payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments, queue::MockDraws,
-    queue::MockLaneGrants, queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens,
-    rate_limits::MockRateLimits, reconciliations::MockReconciliations, refunds::MockRefunds,
-    relay_cursor::MockRelayCursor, request_records::MockRequestRecords, sales_switches::MockSalesSwitches,
-    sent_alarms::MockSentAlarms, settlements::MockSettlements, store_clock::MockStoreClock,
-    wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
+    payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments,
+    performance_changes::MockPerformanceChanges, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords,
+    queue::MockQueueStore, queue::MockQueueTokens, rate_limits::MockRateLimits, reconciliations::MockReconciliations,
+    refunds::MockRefunds, relay_cursor::MockRelayCursor, request_records::MockRequestRecords,
+    sales_switches::MockSalesSwitches, sent_alarms::MockSentAlarms, settlements::MockSettlements,
+    store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
     webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints, webhooks::MockWebhookSender,
     withdrawals::MockWithdrawals,
 };

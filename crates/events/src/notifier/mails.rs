@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use encore_domain::error::Unavailable;
 use encore_domain::event::{Event, OutboxRecord};
-use encore_domain::ids::PerformanceId;
+use encore_domain::identity::Email;
+use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::mail::Mail;
 use encore_domain::ports::{Catalog, Mailer, Users};
 use tokio::time::timeout;
 use tracing::info;
 
-use super::text::{Show, mail_of};
+use super::text::{Show, mail_of, postponed_mail};
 use crate::charts::Charts;
 
 /// How long sending a mail may take.
@@ -44,7 +45,21 @@ impl Mails {
             Ok(event) => event,
             Err(unreadable) => return Ok(Outcome::Refused(Unavailable::defect("outbox", unreadable.clone()))),
         };
-        let mail = match self.compose(event).await {
+        self.send(record, self.compose(event).await).await
+    }
+
+    /// Tells a fan of an event that many are told of.
+    pub(super) async fn tell_fan(&self, record: &OutboxRecord, fan: UserId) -> Result<Outcome, Unavailable> {
+        let Ok(event) = &record.event else { return Ok(Outcome::Skipped) };
+        self.send(record, self.compose_for(event, fan).await).await
+    }
+
+    async fn send(
+        &self,
+        record: &OutboxRecord,
+        composed: Result<Option<Mail>, Unavailable>,
+    ) -> Result<Outcome, Unavailable> {
+        let mail = match composed {
             Ok(mail) => mail,
             // A row that cannot be read concerns its events alone.
             Err(defect) if defect.is_defect => return Ok(Outcome::Refused(defect)),
@@ -82,18 +97,34 @@ impl Mails {
             | Event::PerformancePublished { .. }
             | Event::PerformanceCancelled { .. }
             | Event::QueueOpened(_)
+            // Many are told of it, each by `compose_for`.
+            | Event::PerformancePostponed { .. }
+            | Event::PerformanceChanged { .. }
+            | Event::PerformanceWithdrawn { .. }
             | Event::QueueChanged { .. } => return Ok(None),
         };
-        let Some(account) = self.users.find(user).await? else { return Ok(None) };
-        // Deleted users, and the fans of rehearsals, have addresses that receive nothing.
-        if !account.password_hash.is_of_a_password() {
-            return Ok(None);
-        }
+        let Some(to) = self.address(user).await? else { return Ok(None) };
         let show = match event.performance() {
             Some(performance) => self.show(performance).await?,
             None => None,
         };
-        Ok(mail_of(account.user.email, event, show.as_ref()))
+        Ok(mail_of(to, event, show.as_ref()))
+    }
+
+    /// The mail to one of the fans who are told of an event; none if this one is not.
+    async fn compose_for(&self, event: &Event, fan: UserId) -> Result<Option<Mail>, Unavailable> {
+        let Event::PerformancePostponed { performance, before, starts_at, postponed, .. } = event else {
+            return Ok(None);
+        };
+        let Some(to) = self.address(fan).await? else { return Ok(None) };
+        let Some(show) = self.show(*performance).await? else { return Ok(None) };
+        Ok(Some(postponed_mail(to, (*before, *starts_at), postponed.refunds_until, &show)))
+    }
+
+    async fn address(&self, fan: UserId) -> Result<Option<Email>, Unavailable> {
+        let account = self.users.find(fan).await?;
+        // Deleted users, and the fans of rehearsals, have addresses that receive nothing.
+        Ok(account.filter(|account| account.password_hash.is_of_a_password()).map(|account| account.user.email))
     }
 
     async fn show(&self, id: PerformanceId) -> Result<Option<Show>, Unavailable> {

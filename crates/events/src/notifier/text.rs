@@ -50,6 +50,10 @@ pub(super) fn mail_of(to: Email, event: &Event, show: Option<&Show>) -> Option<M
         | Event::PerformancePublished { .. }
         | Event::PerformanceCancelled { .. }
         | Event::QueueOpened(_)
+        // Many are told of it, each by `postponed_mail`.
+        | Event::PerformancePostponed { .. }
+        | Event::PerformanceChanged { .. }
+        | Event::PerformanceWithdrawn { .. }
         | Event::QueueChanged { .. } => return None,
     };
     Some(Mail { to, subject, text: lines.join("\r\n") + "\r\n" })
@@ -121,10 +125,36 @@ fn of_refund(what: String, reservation: Option<ReservationId>, show: Option<&Sho
     lines
 }
 
+/// The mail to a fan who had bought seats when a show was postponed.
+pub(super) fn postponed_mail(
+    to: Email,
+    (before, starts_at): (Timestamp, Timestamp),
+    refunds_until: Timestamp,
+    show: &Show,
+) -> Mail {
+    let lines = [
+        "The show is postponed. Your reservation stays valid.".to_owned(),
+        String::new(),
+        show.title.as_str().to_owned(),
+        show.venue.name.as_str().to_owned(),
+        format!("Old date: {}", moment(before)),
+        format!("New date: {}", moment(starts_at)),
+        String::new(),
+        format!(
+            "If you cannot come, cancel your reservation by {}: you get the full price back.",
+            moment(refunds_until)
+        ),
+    ];
+    Mail { to, subject: format!("Postponed: {}", show.title.as_str()), text: lines.join("\r\n") + "\r\n" }
+}
+
+fn moment(at: Timestamp) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 impl Show {
     fn lines(&self) -> [String; 3] {
-        let when = self.starts_at.format("%Y-%m-%d %H:%M UTC");
-        [self.title.as_str().to_owned(), self.venue.name.as_str().to_owned(), when.to_string()]
+        [self.title.as_str().to_owned(), self.venue.name.as_str().to_owned(), moment(self.starts_at)]
     }
 
     /// A line for each seat, and one for the units of each area.
@@ -150,16 +180,25 @@ impl Show {
 
 #[cfg(test)]
 mod tests {
-    use encore_port_tests::fixtures::{one_event_of_each_kind, small_chart, start, venue};
+    use encore_port_tests::fixtures::{at_secs, one_event_of_each_kind, small_chart, start, venue};
 
     use super::*;
 
-    fn mails() -> Vec<Mail> {
+    fn show() -> Show {
         let title = Title::parse("Winterreise").expect("a title");
-        let show = Show { title, starts_at: start(), venue: Arc::new(venue(small_chart())) };
-        let to = Email::parse("ada@example.com").expect("an address");
-        let show_of = |event: &Event| event.performance().map(|_| &show);
-        one_event_of_each_kind().iter().filter_map(|event| mail_of(to.clone(), event, show_of(event))).collect()
+        Show { title, starts_at: start(), venue: Arc::new(venue(small_chart())) }
+    }
+
+    fn ada() -> Email {
+        Email::parse("ada@example.com").expect("an address")
+    }
+
+    fn mails() -> Vec<Mail> {
+        let (show, to) = (show(), ada());
+        one_event_of_each_kind()
+            .iter()
+            .filter_map(|event| mail_of(to.clone(), event, event.performance().map(|_| &show)))
+            .collect()
     }
 
     #[test]
@@ -202,5 +241,20 @@ mod tests {
         *by_dispute = true;
         let to = Email::parse("ada@example.com").expect("an address");
         assert!(mail_of(to, &event, None).is_none());
+    }
+
+    #[test]
+    fn fans_are_told_of_both_dates_and_until_when_they_get_the_price_back() {
+        let mail = postponed_mail(ada(), (start(), at_secs(86_400)), at_secs(3_600), &show());
+        assert_eq!(mail.subject, "Postponed: Winterreise");
+        for line in [
+            "The show is postponed. Your reservation stays valid.",
+            "Großes Haus",
+            "Old date: 2026-06-01 10:00 UTC",
+            "New date: 2026-06-02 10:00 UTC",
+            "If you cannot come, cancel your reservation by 2026-06-01 11:00 UTC: you get the full price back.",
+        ] {
+            assert!(mail.text.lines().any(|it| it == line), "{line}: {}", mail.text);
+        }
     }
 }

@@ -2,6 +2,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use encore_domain::catalog::performance_change::ChangeCursor;
 use encore_domain::catalog::search::SearchWords;
 use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -28,6 +29,8 @@ pub struct CatalogRecords {
     pub by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
     pub by_start: BTreeSet<PerformanceCursor>,
     pub by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
+    /// Those that were changed after they were published, by when they were changed last.
+    pub by_change: BTreeSet<ChangeCursor>,
     pub queues: HashMap<PerformanceId, Queue>,
     /// What happened once, and when it was noted.
     pub milestones: BTreeMap<(PerformanceId, Milestone), Timestamp>,
@@ -59,5 +62,18 @@ impl CatalogRecords {
         self.by_end_of_sale.insert((on_sale.closes_at, id));
         self.queues.extend(queue.map(|queue| (id, queue)));
         self.performances.insert(id, performance);
+    }
+
+    /// Replaces a performance that was changed at this moment.
+    pub fn change_performance(&mut self, performance: Performance, at: Timestamp) {
+        let id = performance.id;
+        if let Some(Performance { concert, starts_at, on_sale, .. }) = self.performances.remove(&id) {
+            self.by_start.remove(&(starts_at, id));
+            self.by_concert.entry(concert).or_default().remove(&(starts_at, id));
+            self.by_end_of_sale.remove(&(on_sale.closes_at, id));
+        }
+        self.by_change.retain(|(_, changed)| *changed != id);
+        self.by_change.insert((at, id));
+        self.add_performance(performance, None);
     }
 }

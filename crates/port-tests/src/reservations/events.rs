@@ -1,16 +1,18 @@
-use encore_domain::booking::{Reservation, ReservationFilter, ReservationState};
-use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
+use encore_domain::booking::{Reservation, ReservationFilter, ReservationState, ReservedSeat, SoldSeat};
+use encore_domain::catalog::{Performance, PriceList, SEATS_PER_FAN_MAX};
 use encore_domain::event::Event;
 use encore_domain::ids::ReservationId;
 use encore_domain::page::PageRequest;
+use encore_domain::payment::refund::{CancelPlan, CancellationPolicy, CancelledBy};
 use encore_domain::time::Timestamp;
+use encore_domain::wallet::TransferIds;
 use uuid::Uuid;
 
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::bench::identity_of;
-use crate::fixtures::{altered, at_secs, hold, hold_at, id, request};
-use crate::paging::SIZES;
+use crate::fixtures::{altered, at_secs, hold, hold_at, id, request, slots};
+use crate::paging::{SIZES, read_all};
 
 pub async fn lists_newest_first(bench: RecordBench) {
     let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
@@ -94,6 +96,54 @@ pub async fn counts_the_seats_of_a_fan(bench: RecordBench) {
     assert_eq!(owned(&Performance { id: id(), ..sale.clone() }, fan).await, 0);
     made(bench.release(&held, held.held_at).await);
     assert_eq!(owned(&sale, fan).await, 2);
+}
+
+pub async fn lists_sold_seats(bench: RecordBench) {
+    let (sale, fan, other) = (bench.open_sale().await, bench.sign_up().await, bench.sign_up().await);
+    let listed = async |size| read_all(size, |page| bench.reservations.sold_seats(sale.id, page)).await;
+    assert_eq!(listed(100).await, []);
+    let dearer = Performance {
+        prices: PriceList { minor_by_grade: vec![Some(20_000), Some(8_000)], ..sale.prices.clone() },
+        ..sale.clone()
+    };
+    let (first, second) = (hold(fan, &sale, &[20, 3]), hold_at(other, &dearer, &[0, 12, 7], at_secs(5)));
+    let gone = hold(fan, &sale, &[1, 2]);
+    for bought in [&first, &second, &gone] {
+        bench.buy(bought).await;
+    }
+    bench.place(&hold(other, &sale, &[4])).await;
+    let plan = CancelPlan {
+        reservation: gone.id,
+        slots: Some(slots(&[1])),
+        refund: id(),
+        transfers: [(); 2].map(|()| TransferIds { transfer: id(), wallet_entry: id(), counter_entry: id() }),
+        policy: CancellationPolicy::default(),
+        by: CancelledBy::Fan,
+        act: None,
+        at: at_secs(9),
+    };
+    made(bench.refunds.cancel(plan, request(fan)).await);
+
+    let seats = |of: &Reservation| {
+        let (reservation, user, confirmed_at) = (of.id, of.user, of.held_at);
+        let sold = |seat: ReservedSeat| SoldSeat {
+            slot: seat.slot,
+            reservation,
+            user,
+            confirmed_at,
+            price_minor: seat.price_minor,
+        };
+        of.seats.iter().copied().map(sold).collect::<Vec<_>>()
+    };
+    let kept = seats(&gone).into_iter().filter(|seat| seat.slot == slots(&[2])[0]).collect();
+    let mut expected = [seats(&first), seats(&second), kept].concat();
+    expected.sort_by_key(|seat| seat.slot);
+    assert_eq!(expected.len(), 6);
+    for size in SIZES {
+        assert_eq!(listed(size).await, expected, "by {size}");
+    }
+    let elsewhere = bench.reservations.sold_seats(id(), PageRequest::first(9)).await.expect("the store answers");
+    assert_eq!(elsewhere.items, []);
 }
 
 pub async fn writes_events(bench: RecordBench) {

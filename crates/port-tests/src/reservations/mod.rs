@@ -72,6 +72,7 @@ macro_rules! reservations {
             lists_by_state,
             starts_a_page_of_reservations_anywhere,
             counts_the_seats_of_a_fan,
+            lists_sold_seats,
             writes_events,
         ] $($with)+ }
     };

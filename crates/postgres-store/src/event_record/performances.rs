@@ -1,4 +1,5 @@
 use diesel::QueryResult;
+use encore_domain::catalog::performance_change::{Amendments, Postponed};
 use encore_domain::catalog::{OnSaleWindow, Performance, PriceList};
 use encore_domain::event::{Event, StaffCause};
 use encore_domain::ids::PerformanceId;
@@ -46,13 +47,98 @@ impl CancelledByOperator {
     }
 
     pub fn read(self) -> QueryResult<Event> {
-        let reason = OperatorReason::parse(&self.reason).map_err(|_| corrupt("reason in an event", &self.reason))?;
-        Ok(Event::PerformanceCancelled { performance: id(&self.performance_id)?, reason, cause: self.cause.read()? })
+        let (performance, reason) = (id(&self.performance_id)?, read_reason(&self.reason)?);
+        Ok(Event::PerformanceCancelled { performance, reason, cause: self.cause.read()? })
     }
 }
 
+/// A performance was postponed.
 #[derive(Serialize, Deserialize)]
-struct PerformanceRecord {
+pub struct PostponedEvent {
+    performance_id: String,
+    before_ms: i64,
+    starts_at_ms: i64,
+    postponed: PostponedRecord,
+    reason: String,
+    cause: CauseRecord,
+}
+
+impl PostponedEvent {
+    pub fn of(
+        performance: PerformanceId,
+        (before, starts_at): (Timestamp, Timestamp),
+        postponed: Postponed,
+        reason: &OperatorReason,
+        cause: &StaffCause,
+    ) -> Self {
+        Self {
+            performance_id: performance.to_string(),
+            before_ms: before.timestamp_millis(),
+            starts_at_ms: starts_at.timestamp_millis(),
+            postponed: postponed.into(),
+            reason: reason.as_str().to_owned(),
+            cause: cause.into(),
+        }
+    }
+
+    pub fn read(self) -> QueryResult<Event> {
+        Ok(Event::PerformancePostponed {
+            performance: id(&self.performance_id)?,
+            before: time(self.before_ms)?,
+            starts_at: time(self.starts_at_ms)?,
+            postponed: self.postponed.read()?,
+            reason: read_reason(&self.reason)?,
+            cause: self.cause.read()?,
+        })
+    }
+}
+
+/// The terms of the sale of a performance were changed.
+#[derive(Serialize, Deserialize)]
+pub struct TermsChanged {
+    before: PerformanceRecord,
+    after: PerformanceRecord,
+    cause: CauseRecord,
+}
+
+impl TermsChanged {
+    pub fn of(before: &Performance, after: &Performance, cause: &StaffCause) -> Self {
+        Self { before: before.into(), after: after.into(), cause: cause.into() }
+    }
+
+    pub fn read(self) -> QueryResult<Event> {
+        let (before, after) = (self.before.read()?, self.after.read()?);
+        Ok(Event::PerformanceChanged { before, after, cause: self.cause.read()? })
+    }
+}
+
+/// A performance was withdrawn.
+#[derive(Serialize, Deserialize)]
+pub struct Withdrawn {
+    performance_id: String,
+    reason: String,
+    cause: CauseRecord,
+}
+
+impl Withdrawn {
+    pub fn of(performance: PerformanceId, reason: &OperatorReason, cause: &StaffCause) -> Self {
+        let (performance_id, reason) = (performance.to_string(), reason.as_str().to_owned());
+        Self { performance_id, reason, cause: cause.into() }
+    }
+
+    pub fn read(self) -> QueryResult<Event> {
+        let (performance, reason) = (id(&self.performance_id)?, read_reason(&self.reason)?);
+        Ok(Event::PerformanceWithdrawn { performance, reason, cause: self.cause.read()? })
+    }
+}
+
+fn read_reason(text: &str) -> QueryResult<OperatorReason> {
+    OperatorReason::parse(text).map_err(|_| corrupt("reason in an event", text))
+}
+
+/// A performance as it was.
+#[derive(Serialize, Deserialize)]
+pub struct PerformanceRecord {
     id: String,
     concert_id: String,
     venue_id: String,
@@ -65,6 +151,36 @@ struct PerformanceRecord {
     seats_per_fan: u32,
     hold_for_ms: i64,
     has_queue: bool,
+    #[serde(default)]
+    revision: u32,
+    #[serde(default)]
+    postponed: Option<PostponedRecord>,
+    #[serde(default)]
+    withdrawn_at_ms: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PostponedRecord {
+    from_ms: i64,
+    at_ms: i64,
+    refunds_until_ms: i64,
+}
+
+impl From<Postponed> for PostponedRecord {
+    fn from(it: Postponed) -> Self {
+        Self {
+            from_ms: it.from.timestamp_millis(),
+            at_ms: it.at.timestamp_millis(),
+            refunds_until_ms: it.refunds_until.timestamp_millis(),
+        }
+    }
+}
+
+impl PostponedRecord {
+    fn read(self) -> QueryResult<Postponed> {
+        let Self { from_ms, at_ms, refunds_until_ms } = self;
+        Ok(Postponed { from: time(from_ms)?, at: time(at_ms)?, refunds_until: time(refunds_until_ms)? })
+    }
 }
 
 impl From<&Performance> for PerformanceRecord {
@@ -81,13 +197,22 @@ impl From<&Performance> for PerformanceRecord {
             seats_per_fan: it.seats_per_fan,
             hold_for_ms: duration_ms(it.hold_for),
             has_queue: it.has_queue,
+            revision: it.amended.revision,
+            postponed: it.amended.postponed.map(PostponedRecord::from),
+            withdrawn_at_ms: it.amended.withdrawn_at.map(|at| at.timestamp_millis()),
         }
     }
 }
 
 impl PerformanceRecord {
-    fn read(self) -> QueryResult<Performance> {
+    pub fn read(self) -> QueryResult<Performance> {
+        let amended = Amendments {
+            revision: self.revision,
+            postponed: self.postponed.map(PostponedRecord::read).transpose()?,
+            withdrawn_at: optional_time(self.withdrawn_at_ms)?,
+        };
         Ok(Performance {
+            amended,
             id: id(&self.id)?,
             concert: id(&self.concert_id)?,
             venue: id(&self.venue_id)?,

@@ -29,6 +29,7 @@ pub(super) fn notifier(ports: &Ports) -> Option<Notifier> {
         cursor: ports.notifier_cursor.clone(),
         notifications: ports.notifications.clone(),
         users: ports.users.clone(),
+        reservations: ports.reservations.clone(),
         catalog: ports.catalog.clone(),
         mailer,
         clock: ports.clock.clone(),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
-use crate::booking::{Claim, Reservation, ReservationCursor, ReservationFilter};
+use crate::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, SoldSeat};
 use crate::catalog::seat_chart::Slot;
 use crate::error::{RequestError, Unavailable};
 use crate::ids::{PerformanceId, ReservationId, UserId};
@@ -85,6 +85,8 @@ pub enum PlaceRefusal {
 /// - `lists_by_state`: only reservations in these states at that moment; a hold whose deadline has passed is expired
 /// - `starts_a_page_of_reservations_anywhere`: after any time and id, also those that no reservation has
 /// - `counts_the_seats_of_a_fan`: held and sold, of one performance
+/// - `lists_sold_seats`: those of the confirmed reservations of one performance, with what was paid for each, by their slots, each once, in
+///   pages of any size; not those that are held, blocked or cancelled
 /// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -152,6 +154,13 @@ pub trait Reservations: Send + Sync {
 
     /// How many seats of a performance a fan holds or has bought.
     async fn owned(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable>;
+
+    /// The sold seats of a performance, in the order of their slots.
+    async fn sold_seats(
+        &self,
+        performance: PerformanceId,
+        page: PageRequest<Slot>,
+    ) -> Result<Page<SoldSeat, Slot>, Unavailable>;
 
     /// All claims on seats of a performance, in the order of their slots.
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable>;

@@ -26,6 +26,9 @@ pub const PASSWORD_MIN_CHARS: usize = 8;
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
 /// What a user may do. A user has one role.
+/// The domain of the addresses that stand for deleted users. The top-level domain `invalid` belongs to nobody (RFC 2606).
+const DELETED_DOMAIN: &str = "deleted.invalid";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Buys seats.
@@ -83,9 +86,9 @@ pub struct User {
 }
 
 impl User {
-    /// The address and the name of a user who has been deleted. The top-level domain `invalid` belongs to nobody (RFC 2606).
+    /// The address and the name of a user who has been deleted.
     pub fn without_person(id: UserId) -> (Email, DisplayName) {
-        (Email(format!("{id}@deleted.invalid")), DisplayName("Deleted user".to_owned()))
+        (Email(format!("{id}@{DELETED_DOMAIN}")), DisplayName("Deleted user".to_owned()))
     }
 }
 
@@ -145,7 +148,25 @@ pub struct NotAnEmail;
 impl Email {
     /// Parses an address, [`normalized`] and in lower case: a dot-atom of RFC 5322 (3.2.3) and a host of at least two
     /// labels, both with the letters of RFC 6531. Only its form is checked, not whether it receives mail.
+/// Why nobody can sign up with a text as e-mail address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotAnEmailToSignUp {
+    /// It is none.
+    #[error(transparent)]
+    NotAnEmail(#[from] NotAnEmail),
+    /// It could be the one that stands for a deleted user.
+    #[error("must not be of the domain {DELETED_DOMAIN}, which stands for deleted users")]
+    OfDeletedUsers,
+}
+
     pub fn parse(text: &str) -> Result<Self, NotAnEmail> {
+    /// Parses an address that a user may have from now on: not one of those that stand for deleted users, which are stored.
+    pub fn parse_to_sign_up(text: &str) -> Result<Self, NotAnEmailToSignUp> {
+        let email = Self::parse(text)?;
+        let is_of_deleted = email.0.rsplit_once('@').is_some_and(|(_, host)| host == DELETED_DOMAIN);
+        if is_of_deleted { Err(NotAnEmailToSignUp::OfDeletedUsers) } else { Ok(email) }
+    }
+
         let address: String = normalized(text).ok_or(NotAnEmail)?.to_lowercase().nfc().collect();
         let (local, host) = address.split_once('@').ok_or(NotAnEmail)?;
         let is_local = local.len() <= 64 && local.split('.').all(is_atom);
@@ -320,6 +341,19 @@ mod tests {
     #[test]
     fn an_address_and_a_token_are_never_printed() {
         let email = Email::parse("ada@example.com").expect("an address");
+    #[test]
+    fn nobody_signs_up_with_what_stands_for_a_deleted_user() {
+        let (deleted, _) = User::without_person(UserId(uuid::Uuid::from_u128(7)));
+        for text in [deleted.as_str(), "ada@deleted.invalid", " Ada@DELETED.Invalid"] {
+            assert_eq!(Email::parse_to_sign_up(text), Err(NotAnEmailToSignUp::OfDeletedUsers), "{text:?}");
+            assert!(Email::parse(text).is_ok(), "stored addresses are read: {text:?}");
+        }
+        assert_eq!(Email::parse_to_sign_up("ada"), Err(NotAnEmailToSignUp::NotAnEmail(NotAnEmail)));
+        for text in ["deleted.invalid@example.com", "ada@undeleted.invalid", "ada@example.com"] {
+            assert_eq!(Email::parse_to_sign_up(text).as_ref().map(Email::as_str), Ok(text));
+        }
+    }
+
         let token = AccessToken { token: "e30.e30.c2ln".into(), expires_at: Timestamp::UNIX_EPOCH };
         let deleted = User::without_person(UserId(uuid::Uuid::from_u128(7)));
         assert_eq!(Email::parse(deleted.0.as_str()), Ok(deleted.0));

@@ -72,7 +72,7 @@ impl IdentityService for IdentityApi {
         let from = client_network(&request);
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let email = fields.read("email", Email::parse(&message.email));
+        let email = fields.read("email", Email::parse_to_sign_up(&message.email));
         let password = fields.read("password", Password::parse(&message.password));
         let device = device_name(&mut fields, &message.device_name);
         let (Some(email), Some(password)) = (email, password) else {

@@ -38,7 +38,7 @@ pub async fn run(args: CreateOperatorArgs) -> Result<(), CommandError> {
 }
 
 fn sign_up(email: &str, display_name: &str, password: &str) -> Result<SignUp, Vec<Violation>> {
-    match (Email::parse(email), DisplayName::parse(display_name), Password::parse(password)) {
+    match (Email::parse_to_sign_up(email), DisplayName::parse(display_name), Password::parse(password)) {
         (Ok(email), Ok(display_name), Ok(password)) => {
             Ok(SignUp { email, password, display_name, role: Role::Operator })
         }

@@ -15,6 +15,8 @@ pub mod error;
 pub mod event_log;
 pub mod identity;
 pub mod money_admin;
+mod mail_queue;
+mod mail_token;
 pub mod password_resets;
 pub mod payment;
 pub mod performance_cancellation;

@@ -2,6 +2,7 @@
 
 pub mod account_change;
 pub mod contact;
+pub mod email_verification;
 pub mod password_reset;
 pub mod session;
 
@@ -25,10 +26,10 @@ pub const PASSWORD_MIN_CHARS: usize = 8;
 /// The longest password, in bytes. It bounds the time of hashing.
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
-/// What a user may do. A user has one role.
 /// The domain of the addresses that stand for deleted users. The top-level domain `invalid` belongs to nobody (RFC 2606).
 const DELETED_DOMAIN: &str = "deleted.invalid";
 
+/// What a user may do. A user has one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Buys seats.
@@ -83,6 +84,8 @@ pub struct User {
     pub role: Role,
     /// When they signed up.
     pub created_at: Timestamp,
+    /// When they showed that they receive mails at the address; none until then.
+    pub email_verified_at: Option<Timestamp>,
 }
 
 impl User {
@@ -145,9 +148,6 @@ pub struct Email(String);
 #[error("must be an e-mail address of at most 254 characters, such as fan@example.com")]
 pub struct NotAnEmail;
 
-impl Email {
-    /// Parses an address, [`normalized`] and in lower case: a dot-atom of RFC 5322 (3.2.3) and a host of at least two
-    /// labels, both with the letters of RFC 6531. Only its form is checked, not whether it receives mail.
 /// Why nobody can sign up with a text as e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotAnEmailToSignUp {
@@ -159,7 +159,7 @@ pub enum NotAnEmailToSignUp {
     OfDeletedUsers,
 }
 
-    pub fn parse(text: &str) -> Result<Self, NotAnEmail> {
+impl Email {
     /// Parses an address that a user may have from now on: not one of those that stand for deleted users, which are stored.
     pub fn parse_to_sign_up(text: &str) -> Result<Self, NotAnEmailToSignUp> {
         let email = Self::parse(text)?;
@@ -167,6 +167,9 @@ pub enum NotAnEmailToSignUp {
         if is_of_deleted { Err(NotAnEmailToSignUp::OfDeletedUsers) } else { Ok(email) }
     }
 
+    /// Parses an address, [`normalized`] and in lower case: a dot-atom of RFC 5322 (3.2.3) and a host of at least two
+    /// labels, both with the letters of RFC 6531. Only its form is checked, not whether it receives mail.
+    pub fn parse(text: &str) -> Result<Self, NotAnEmail> {
         let address: String = normalized(text).ok_or(NotAnEmail)?.to_lowercase().nfc().collect();
         let (local, host) = address.split_once('@').ok_or(NotAnEmail)?;
         let is_local = local.len() <= 64 && local.split('.').all(is_atom);
@@ -339,9 +342,6 @@ mod tests {
     }
 
     #[test]
-    fn an_address_and_a_token_are_never_printed() {
-        let email = Email::parse("ada@example.com").expect("an address");
-    #[test]
     fn nobody_signs_up_with_what_stands_for_a_deleted_user() {
         let (deleted, _) = User::without_person(UserId(uuid::Uuid::from_u128(7)));
         for text in [deleted.as_str(), "ada@deleted.invalid", " Ada@DELETED.Invalid"] {
@@ -354,6 +354,9 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_address_and_a_token_are_never_printed() {
+        let email = Email::parse("ada@example.com").expect("an address");
         let token = AccessToken { token: "e30.e30.c2ln".into(), expires_at: Timestamp::UNIX_EPOCH };
         let deleted = User::without_person(UserId(uuid::Uuid::from_u128(7)));
         assert_eq!(Email::parse(deleted.0.as_str()), Ok(deleted.0));

@@ -28,6 +28,7 @@ mod only_post;
 mod pace;
 mod page_token;
 mod payment;
+mod personal_data;
 mod queue;
 mod queue_admin;
 mod queue_pass;

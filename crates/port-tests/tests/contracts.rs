@@ -27,7 +27,7 @@ macro_rules! agree {
 }
 
 agree!(
-    "identity/" users, "identity/" sessions, "identity/" password_resets, drafts, wallets, audit, audit_log, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
+    "identity/" users, "identity/" sessions, "identity/" password_resets, "identity/" email_verifications, drafts, wallets, audit, audit_log, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
     "queue/" draws, outbox, relay_cursor, notifications, event_publisher, wallet_credits, withdrawals, settlements, sales_switches, reconciliations, request_records, rate_limits,
     "webhooks/" webhook_endpoints, "webhooks/" webhook_deliveries
 );

@@ -26,7 +26,7 @@ use crate::codec::{cause_text, method_text, read_cause, read_method, read_money,
 use crate::error::corrupt;
 use crate::event_record::performances::Published;
 use crate::event_record::queues::QueueChanged;
-use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
+use crate::event_record::users::{Deleted, EmailVerified, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
 
 /// The payload of an event.
@@ -46,6 +46,7 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
             write(&Moved::of(*user, entry))
         }
         Event::UserSignedUp { user, request, at } => write(&SignedUp::of(*user, *request, *at)),
+        Event::UserEmailVerified { user, at } => write(&EmailVerified::of(*user, *at)),
         Event::UserDeleted { user, at } => write(&Deleted::of(*user, *at)),
         Event::UserRoleChanged { user, before, after, cause } => {
             write(&RoleChanged::of(*user, (*before, *after), cause))
@@ -88,6 +89,7 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
             Ok(Event::WalletWithdrawn { user, entry })
         }
         "user.signed_up" => parse::<SignedUp>(payload)?.read(),
+        "user.email_verified" => parse::<EmailVerified>(payload)?.read(),
         "user.deleted" => parse::<Deleted>(payload)?.read(),
         "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
         "catalog.performance_published" => parse::<Published>(payload)?.read(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_app::card_saga::CardSaga;
+use encore_app::email_verifications::EmailVerificationUseCases;
 use encore_app::error::AppError;
 use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::reconciliation::Reconciler;
@@ -42,7 +43,7 @@ const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(10);
 const CLOSE_WINDOW_EVERY: Duration = Duration::from_secs(1);
 /// The interval at which mails that were asked for are sent.
 const SEND_MAILS_EVERY: Duration = Duration::from_millis(250);
-/// The pause between two deletions of expired password resets.
+/// The pause between two deletions of expired password resets, and of expired e-mail verifications.
 const SWEEP_RESETS_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two deletions of old deliveries of webhooks, and of notes of notifications.
 const SWEEP_DELIVERIES_EVERY: Duration = Duration::from_mins(1);
@@ -63,7 +64,7 @@ pub struct Workers {
     webhooks: WebhookDeliverer,
     notifier: Option<Notifier>,
     sessions: SessionUseCases,
-    password_resets: Option<PasswordResetUseCases>,
+    mails: Option<(PasswordResetUseCases, EmailVerificationUseCases)>,
     pub(crate) stores: StoreWatch,
 }
 
@@ -99,7 +100,7 @@ impl Workers {
             sessions,
             stores,
         } = parts;
-        let password_resets = None;
+        let mails = None;
         Self {
             room,
             sales_gate,
@@ -112,7 +113,7 @@ impl Workers {
             webhooks,
             notifier,
             sessions,
-            password_resets,
+            mails,
             stores,
         }
     }
@@ -129,9 +130,9 @@ impl Workers {
         self
     }
 
-    /// The same loops, which send the mails of these resets.
-    pub(crate) fn with_password_resets(mut self, resets: PasswordResetUseCases) -> Self {
-        self.password_resets = Some(resets);
+    /// The same loops, which send the mails of these.
+    pub(crate) fn with_mails(mut self, resets: PasswordResetUseCases, of_emails: EmailVerificationUseCases) -> Self {
+        self.mails = Some((resets, of_emails));
         self
     }
 
@@ -185,7 +186,7 @@ impl Workers {
             webhooks,
             notifier,
             sessions,
-            password_resets,
+            mails,
             stores,
         } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores };
@@ -241,14 +242,20 @@ impl Workers {
             sessions.follow_ended().await
         });
         loops.sweep("sessions", SWEEP_SESSIONS_EVERY, sessions, |sessions| async move { sessions.sweep().await });
-        if let Some(resets) = password_resets {
+        if let Some((resets, of_emails)) = mails {
             loops.repeat(
                 "mails",
                 SEND_MAILS_EVERY,
                 resets.clone(),
                 |resets| async move { resets.send_waiting().await },
             );
+            loops.repeat("verification mails", SEND_MAILS_EVERY, of_emails.clone(), |of_emails| async move {
+                of_emails.send_waiting().await
+            });
             loops.sweep("password resets", SWEEP_RESETS_EVERY, resets, |resets| async move { resets.sweep().await });
+            loops.sweep("e-mail verifications", SWEEP_RESETS_EVERY, of_emails, |of_emails| async move {
+                of_emails.sweep().await
+            });
         }
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });

@@ -33,6 +33,7 @@ pub(super) fn mail_of(to: Email, event: &Event, show: &Show) -> Option<Mail> {
         | Event::WalletToppedUp { .. }
         | Event::WalletWithdrawn { .. }
         | Event::UserSignedUp { .. }
+        | Event::UserEmailVerified { .. }
         | Event::UserDeleted { .. }
         | Event::UserRoleChanged { .. }
         | Event::PerformancePublished { .. }

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 const REHEARSAL: &str = "encore/rehearsal";
 
 /// The messages with passwords, tokens, secrets, or URLs that may have one. `src/lib.rs` prints them without their fields.
-const SECRET: [&str; 19] = [
+const SECRET: [&str; 21] = [
     ".encore.identity.v1.SignUpRequest",
     ".encore.identity.v1.SignUpResponse",
     ".encore.identity.v1.LogInRequest",
@@ -19,6 +19,8 @@ const SECRET: [&str; 19] = [
     ".encore.identity.v1.DeleteMeRequest",
     ".encore.identity.v1.RequestPasswordResetRequest",
     ".encore.identity.v1.ResetPasswordRequest",
+    ".encore.identity.v1.RequestEmailVerificationRequest",
+    ".encore.identity.v1.VerifyEmailRequest",
     ".encore.identity.v1.RefreshSessionRequest",
     ".encore.identity.v1.RefreshSessionResponse",
     ".encore.admin.v1.WebhookEndpoint",

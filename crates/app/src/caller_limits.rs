@@ -1,10 +1,11 @@
-//! How often one network may sign up, log in and ask for new passwords.
+//! How often one network may sign up, log in and ask for mails, and one user export the account.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::error::PortError;
+use encore_domain::ids::UserId;
 use encore_domain::ports::{Clock, RateLimits};
 use encore_domain::rate_limit::{LimitKey, RateLimit, RateLimited};
 
@@ -13,6 +14,13 @@ use crate::error::{AppError, LimitedLogIn};
 /// How many new passwords one network may ask for in 15 minutes. Many people have one address behind a proxy.
 const RESETS_MAX: u32 = 30;
 const RESETS_PERIOD: Duration = Duration::from_mins(15);
+/// How many mails that verify an address one network may ask for, in the same way.
+const VERIFICATIONS_MAX: u32 = 30;
+const VERIFICATIONS_PERIOD: Duration = Duration::from_mins(15);
+
+/// How often a user may export the account in an hour: an export reads all that the stores have of the user.
+const EXPORTS_MAX: u32 = 10;
+const EXPORTS_PERIOD: Duration = Duration::from_hours(1);
 
 /// The limits of each network; none where there is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +72,19 @@ impl CallerLimits {
         taken.map_err(|RateLimited(retry_after)| LimitedLogIn::TooManyResets { retry_after }.into())
     }
 
+    /// Counts a request for a mail that verifies an address.
+    pub async fn email_verification(&self, network: Option<IpAddr>) -> Result<(), AppError> {
+        let limit = RateLimit::per(VERIFICATIONS_MAX, VERIFICATIONS_PERIOD);
+        let taken = self.take("email_verification", network, Some(limit)).await;
+        taken.map_err(|RateLimited(retry_after)| LimitedLogIn::TooManyVerifications { retry_after }.into())
+    }
+
+    /// Counts an export of a user.
+    pub async fn export(&self, user: UserId) -> Result<(), AppError> {
+        let taken = self.take_of("export", &user.to_string(), RateLimit::per(EXPORTS_MAX, EXPORTS_PERIOD)).await;
+        taken.map_err(|RateLimited(retry_after)| LimitedLogIn::TooManyExports { retry_after }.into())
+    }
+
     async fn take(
         &self,
         limited: &'static str,
@@ -72,7 +93,11 @@ impl CallerLimits {
     ) -> Result<(), RateLimited> {
         let Some(limit) = limit else { return Ok(()) };
         let subject = network.map_or_else(|| "none".to_owned(), |network| network.to_string());
-        let (key, now) = (LimitKey::new(limited, &subject), self.clock.now());
+        self.take_of(limited, &subject, limit).await
+    }
+
+    async fn take_of(&self, limited: &'static str, subject: &str, limit: RateLimit) -> Result<(), RateLimited> {
+        let (key, now) = (LimitKey::new(limited, subject), self.clock.now());
         match self.shared.take(&key, limit, now).await {
             Ok(()) => Ok(()),
             Err(PortError::Refused(limited)) => Err(limited),

@@ -68,6 +68,18 @@ pub enum LimitedLogIn {
         /// When the next one may be asked for.
         retry_after: Duration,
     },
+    /// The caller's network has asked for too many mails that verify an address.
+    #[error("too many e-mail verifications from this address")]
+    TooManyVerifications {
+        /// When the next one may be asked for.
+        retry_after: Duration,
+    },
+    /// The user has exported the account too often.
+    #[error("too many exports of this account")]
+    TooManyExports {
+        /// When the next one may begin.
+        retry_after: Duration,
+    },
     /// Too many log-ins and sign-ups wait, and the caller's address or account has more of them than others.
     #[error("too many log-ins and sign-ups of this account or address are waiting")]
     TooManyWaiting,
@@ -92,6 +104,10 @@ pub enum AppError {
     RefreshTokenInvalid,
     #[error("no password can be set with this token")]
     ResetTokenInvalid,
+    #[error("the e-mail address is not verified yet")]
+    EmailNotVerified,
+    #[error("no e-mail address can be verified with this token")]
+    VerificationTokenInvalid,
     #[error("this server sends no mails")]
     MailOff,
     #[error("the account has open reservations, payments or balances")]

@@ -5,21 +5,30 @@ mod wrong_passwords;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use encore_domain::audit_log::StaffCall;
+use encore_domain::error::RequestError;
 use encore_domain::identity::account_change::ProfileChange;
 use encore_domain::identity::contact::Contact;
+use encore_domain::identity::email_verification::VerificationPolicy;
 use encore_domain::identity::session::DeviceName;
 use encore_domain::identity::{Account, Caller, DisplayName, Email, Password, PasswordHash, Role, User};
 use encore_domain::ids::{AuditEntryId, SessionId, UserId};
-use encore_domain::ports::{Clock, Ids, Passwords, Users};
+use encore_domain::ports::{Clock, EmailTaken, Ids, Passwords, Users};
 use encore_domain::request::{Applied, RequestKey};
+use futures::future::join;
+use tokio::time::sleep;
 use tracing::{Instrument, info};
 
 use self::hashing_turns::{HashingTurns, TooManyWaiting, Turn};
 use self::wrong_passwords::{MustWait, Try, WrongPasswords};
 use crate::error::{AppError, LimitedLogIn, Violation};
 use crate::sessions::{SessionTokens, SessionUseCases};
+
+/// How long a sign-up takes that does not tell whether the address is taken: longer than a store needs to write a user, and to find
+/// the address taken, which is faster.
+const UNTOLD_WITHIN: Duration = Duration::from_millis(100);
 
 /// A user to create.
 #[derive(Clone, Debug)]
@@ -32,6 +41,19 @@ pub struct SignUp {
     pub display_name: DisplayName,
     /// The role, which decides which RPCs the user may call.
     pub role: Role,
+    /// Whether who adds the user vouches for the address, so that nobody has to verify it.
+    pub is_vouched_for: bool,
+}
+
+/// What came of a sign-up whose caller is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// There is a new user.
+    Created,
+    /// Another user has the address. Nothing changed.
+    EmailTaken,
+    /// The request was known, with this body or another. Nothing changed.
+    Repeated,
 }
 
 /// What [`IdentityUseCases`] is made of.
@@ -60,6 +82,7 @@ pub struct IdentityUseCases {
     ids: Arc<dyn Ids>,
     turns: HashingTurns,
     wrong_passwords: WrongPasswords,
+    verification: VerificationPolicy,
 }
 
 impl IdentityUseCases {
@@ -67,7 +90,20 @@ impl IdentityUseCases {
     pub fn new(parts: IdentityParts) -> Self {
         let IdentityParts { users, passwords, sessions, clock, ids, hashes_at_once } = parts;
         let (turns, wrong_passwords) = (HashingTurns::new(hashes_at_once), WrongPasswords::new());
-        Self { users, passwords, sessions, clock, ids, turns, wrong_passwords }
+        let verification = VerificationPolicy::default();
+        Self { users, passwords, sessions, clock, ids, turns, wrong_passwords, verification }
+    }
+
+    /// The same use cases under this policy.
+    #[must_use]
+    pub fn verifying_emails(mut self, policy: VerificationPolicy) -> Self {
+        self.verification = policy;
+        self
+    }
+
+    /// Whether addresses are verified before anybody logs in.
+    pub fn verification(&self) -> VerificationPolicy {
+        self.verification
     }
 
     /// The same use cases, which start sessions here.
@@ -98,13 +134,10 @@ impl IdentityUseCases {
         request: Option<RequestKey>,
         from: Option<IpAddr>,
     ) -> Result<Account, AppError> {
-        let SignUp { email, password, display_name, role } = sign_up;
-        let _turn = self.turns.turn(from, email.as_str()).await?;
-        let password_hash = self.passwords.hash(&password).await?;
-        let id = UserId(self.ids.next());
-        let contact = Contact::default();
-        let user = User { id, email, display_name, contact, role, created_at: self.clock.now() };
-        match self.users.create(Account { user, password_hash }, request).await? {
+        let _turn = self.turns.turn(from, sign_up.email.as_str()).await?;
+        let account = self.new_account(&sign_up).await?;
+        let password = sign_up.password;
+        match self.users.create(account, request).await? {
             Applied::Now(account) => Ok(account),
             Applied::Before(account) => {
                 // A user who was deleted has none.
@@ -115,9 +148,46 @@ impl IdentityUseCases {
         }
     }
 
+    /// Creates a user without telling the caller whether the address is taken: not by the answer, and not by its time. So a repeat is not
+    /// checked either, and a request id that was used for another request is not told.
+    pub(crate) async fn create_untold(
+        &self,
+        sign_up: SignUp,
+        request: Option<RequestKey>,
+        from: Option<IpAddr>,
+    ) -> Result<Creation, AppError> {
+        let account = {
+            let _turn = self.turns.turn(from, sign_up.email.as_str()).await?;
+            self.new_account(&sign_up).await?
+        };
+        let (created, ()) = join(self.users.create(account, request), sleep(UNTOLD_WITHIN)).await;
+        match created {
+            Ok(Applied::Now(_)) => Ok(Creation::Created),
+            Ok(Applied::Before(_)) | Err(RequestError::Reused) => Ok(Creation::Repeated),
+            Err(RequestError::Refused(EmailTaken)) => Ok(Creation::EmailTaken),
+            Err(RequestError::Unavailable(unavailable)) => Err(unavailable.into()),
+        }
+    }
+
+    async fn new_account(&self, sign_up: &SignUp) -> Result<Account, AppError> {
+        let SignUp { email, password, display_name, role, is_vouched_for } = sign_up;
+        let password_hash = self.passwords.hash(password).await?;
+        let created_at = self.clock.now();
+        let user = User {
+            id: UserId(self.ids.next()),
+            email: email.clone(),
+            display_name: display_name.clone(),
+            contact: Contact::default(),
+            role: *role,
+            created_at,
+            email_verified_at: is_vouched_for.then_some(created_at),
+        };
+        Ok(Account { user, password_hash })
+    }
+
     /// Starts a session. An unknown address, and that of a user without a password, take as long as a wrong
     /// password, so that the response time does not reveal which addresses exist. Callers take turns. After a few wrong passwords
-    /// for an account from one address, the next must wait.
+    /// for an account from one address, the next must wait. That the address is not verified is told to those alone who know the password.
     pub async fn log_in(
         &self,
         email: &Email,
@@ -131,6 +201,10 @@ impl IdentityUseCases {
             let (this, email, password) = (self.clone(), email.clone(), password.clone());
             let log_in = async move {
                 let account = this.finish_try(try_, &email, &password).await?;
+                let is_verified = account.user.email_verified_at.is_some();
+                if this.verification == VerificationPolicy::Required && !is_verified {
+                    return Err(AppError::EmailNotVerified);
+                }
                 Ok((this.sessions.start(&account, device).await?, account.user))
             };
             log_in.in_current_span()

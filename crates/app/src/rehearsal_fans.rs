@@ -58,8 +58,15 @@ impl RehearsalFans {
         // The top-level domain `invalid` belongs to nobody (RFC 2606).
         let email = Email::parse(&format!("{id}@rehearsal.invalid")).map_err(|rule| internal(&rule))?;
         let display_name = DisplayName::parse("Rehearsal fan").map_err(|rule| internal(&rule))?;
-        let contact = Contact::default();
-        let user = User { id, email, display_name, contact, role: Role::Fan, created_at: self.clock.now() };
+        let user = User {
+            id,
+            email,
+            display_name,
+            contact: Contact::default(),
+            role: Role::Fan,
+            created_at: self.clock.now(),
+            email_verified_at: None,
+        };
         Ok(Account { user, password_hash: PasswordHash::of_nothing() })
     }
 }

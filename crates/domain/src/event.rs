@@ -88,6 +88,13 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// A user showed that mails are received at the address.
+    UserEmailVerified {
+        /// Who.
+        user: UserId,
+        /// When.
+        at: Timestamp,
+    },
     /// A user's personal data was removed.
     UserDeleted {
         /// Whose.
@@ -207,6 +214,7 @@ impl Event {
             Self::WalletWithdrawn { .. } => "wallet.withdrawn",
             Self::PaymentChanged(step) => step.change.kind(),
             Self::UserSignedUp { .. } => "user.signed_up",
+            Self::UserEmailVerified { .. } => "user.email_verified",
             Self::UserDeleted { .. } => "user.deleted",
             Self::UserRoleChanged { .. } => "user.role_changed",
             Self::PerformancePublished { .. } => "catalog.performance_published",
@@ -233,7 +241,9 @@ impl Event {
             Self::SeatsCancelled { refund, .. } => refund.id.0,
             Self::SeatsBlocked(SeatBlock { id, .. }) | Self::SeatsUnblocked(SeatUnblock { id, .. }) => id.0,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.transfer.0,
-            Self::UserSignedUp { user, .. } | Self::UserDeleted { user, .. } => user.0,
+            Self::UserSignedUp { user, .. } | Self::UserEmailVerified { user, .. } | Self::UserDeleted { user, .. } => {
+                user.0
+            }
             Self::UserRoleChanged { cause, .. }
             | Self::PerformancePostponed { cause, .. }
             | Self::PerformanceChanged { cause, .. }
@@ -254,6 +264,7 @@ impl Event {
             | Self::SeatsBlocked(SeatBlock { at, .. })
             | Self::SeatsUnblocked(SeatUnblock { at, .. })
             | Self::UserSignedUp { at, .. }
+            | Self::UserEmailVerified { at, .. }
             | Self::UserDeleted { at, .. } => *at,
             Self::HoldReleased(hold) | Self::HoldExpired(hold) => hold.settled_at.unwrap_or(hold.expires_at),
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
@@ -293,6 +304,7 @@ impl Event {
             Self::WalletToppedUp { .. }
             | Self::WalletWithdrawn { .. }
             | Self::UserSignedUp { .. }
+            | Self::UserEmailVerified { .. }
             | Self::UserDeleted { .. }
             | Self::UserRoleChanged { .. } => None,
         }
@@ -305,6 +317,7 @@ impl Event {
             Self::WalletToppedUp { user, .. }
             | Self::WalletWithdrawn { user, .. }
             | Self::UserSignedUp { user, .. }
+            | Self::UserEmailVerified { user, .. }
             | Self::UserDeleted { user, .. }
             | Self::UserRoleChanged { user, .. } => user.0,
             Self::HoldPlaced(reservation)

@@ -2,6 +2,7 @@
 
 pub mod account_change;
 pub mod contact;
+pub mod email_verification;
 pub mod password_reset;
 pub mod session;
 
@@ -24,6 +25,9 @@ pub const DISPLAY_NAME_MAX_CHARS: usize = 80;
 pub const PASSWORD_MIN_CHARS: usize = 8;
 /// The longest password, in bytes. It bounds the time of hashing.
 pub const PASSWORD_MAX_BYTES: usize = 256;
+
+/// The domain of the addresses that stand for deleted users. The top-level domain `invalid` belongs to nobody (RFC 2606).
+const DELETED_DOMAIN: &str = "deleted.invalid";
 
 /// What a user may do. A user has one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,12 +84,14 @@ pub struct User {
     pub role: Role,
     /// When they signed up.
     pub created_at: Timestamp,
+    /// When they showed that they receive mails at the address; none until then.
+    pub email_verified_at: Option<Timestamp>,
 }
 
 impl User {
-    /// The address and the name of a user who has been deleted. The top-level domain `invalid` belongs to nobody (RFC 2606).
+    /// The address and the name of a user who has been deleted.
     pub fn without_person(id: UserId) -> (Email, DisplayName) {
-        (Email(format!("{id}@deleted.invalid")), DisplayName("Deleted user".to_owned()))
+        (Email(format!("{id}@{DELETED_DOMAIN}")), DisplayName("Deleted user".to_owned()))
     }
 }
 
@@ -142,7 +148,25 @@ pub struct Email(String);
 #[error("must be an e-mail address of at most 254 characters, such as fan@example.com")]
 pub struct NotAnEmail;
 
+/// Why nobody can sign up with a text as e-mail address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotAnEmailToSignUp {
+    /// It is none.
+    #[error(transparent)]
+    NotAnEmail(#[from] NotAnEmail),
+    /// It could be the one that stands for a deleted user.
+    #[error("must not be of the domain {DELETED_DOMAIN}, which stands for deleted users")]
+    OfDeletedUsers,
+}
+
 impl Email {
+    /// Parses an address that a user may have from now on: not one of those that stand for deleted users, which are stored.
+    pub fn parse_to_sign_up(text: &str) -> Result<Self, NotAnEmailToSignUp> {
+        let email = Self::parse(text)?;
+        let is_of_deleted = email.0.rsplit_once('@').is_some_and(|(_, host)| host == DELETED_DOMAIN);
+        if is_of_deleted { Err(NotAnEmailToSignUp::OfDeletedUsers) } else { Ok(email) }
+    }
+
     /// Parses an address, [`normalized`] and in lower case: a dot-atom of RFC 5322 (3.2.3) and a host of at least two
     /// labels, both with the letters of RFC 6531. Only its form is checked, not whether it receives mail.
     pub fn parse(text: &str) -> Result<Self, NotAnEmail> {
@@ -315,6 +339,19 @@ mod tests {
         assert_eq!(Password::parse("ro\u{EB}motors"), Password::parse("roe\u{308}motors"));
         assert!(Password::parse("o\u{308}o\u{308}o\u{308}o\u{308}").is_err(), "four letters");
         assert_ne!(Password::parse(" spaces  count"), Password::parse("spaces count"));
+    }
+
+    #[test]
+    fn nobody_signs_up_with_what_stands_for_a_deleted_user() {
+        let (deleted, _) = User::without_person(UserId(uuid::Uuid::from_u128(7)));
+        for text in [deleted.as_str(), "ada@deleted.invalid", " Ada@DELETED.Invalid"] {
+            assert_eq!(Email::parse_to_sign_up(text), Err(NotAnEmailToSignUp::OfDeletedUsers), "{text:?}");
+            assert!(Email::parse(text).is_ok(), "stored addresses are read: {text:?}");
+        }
+        assert_eq!(Email::parse_to_sign_up("ada"), Err(NotAnEmailToSignUp::NotAnEmail(NotAnEmail)));
+        for text in ["deleted.invalid@example.com", "ada@undeleted.invalid", "ada@example.com"] {
+            assert_eq!(Email::parse_to_sign_up(text).as_ref().map(Email::as_str), Ok(text));
+        }
     }
 
     #[test]

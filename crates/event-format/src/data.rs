@@ -38,9 +38,10 @@ pub(crate) fn subject(event: &Event) -> String {
             format!("transfers/{}", entry.transfer)
         }
         Event::PaymentChanged(step) => format!("payments/{}", step.payment.id),
-        Event::UserSignedUp { user, .. } | Event::UserDeleted { user, .. } | Event::UserRoleChanged { user, .. } => {
-            format!("users/{user}")
-        }
+        Event::UserSignedUp { user, .. }
+        | Event::UserEmailVerified { user, .. }
+        | Event::UserDeleted { user, .. }
+        | Event::UserRoleChanged { user, .. } => format!("users/{user}"),
         Event::PerformancePublished { performance, .. } | Event::PerformanceChanged { after: performance, .. } => {
             format!("performances/{}", performance.id)
         }
@@ -115,6 +116,9 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
             request_id: request.map(|id| id.to_string()).unwrap_or_default(),
             signed_up_at: at,
         }),
+        Event::UserEmailVerified { user, .. } => {
+            Data::UserEmailVerified(pb::UserEmailVerified { user_id: user.to_string(), verified_at: at })
+        }
         Event::UserDeleted { user, .. } => {
             Data::UserDeleted(pb::UserDeleted { user_id: user.to_string(), deleted_at: at })
         }

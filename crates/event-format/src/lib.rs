@@ -33,7 +33,7 @@ pub enum CannotEncode {
 }
 
 /// The types of the data, by the kind of the event.
-const TYPES: [(&str, &str); 31] = [
+const TYPES: [(&str, &str); 32] = [
     ("booking.hold_placed", "encore.events.v1.HoldPlaced"),
     ("booking.hold_changed", "encore.events.v1.HoldChanged"),
     ("booking.hold_released", "encore.events.v1.HoldReleased"),
@@ -46,6 +46,7 @@ const TYPES: [(&str, &str); 31] = [
     ("wallet.topped_up", "encore.events.v1.WalletToppedUp"),
     ("wallet.withdrawn", "encore.events.v1.WalletWithdrawn"),
     ("user.signed_up", "encore.events.v1.UserSignedUp"),
+    ("user.email_verified", "encore.events.v1.UserEmailVerified"),
     ("user.deleted", "encore.events.v1.UserDeleted"),
     ("user.role_changed", "encore.events.v1.UserRoleChanged"),
     ("catalog.performance_published", "encore.events.v1.PerformancePublished"),
@@ -121,6 +122,7 @@ fn encoded(data: &Data) -> Vec<u8> {
         Data::WalletToppedUp(message) => message.encode_to_vec(),
         Data::WalletWithdrawn(message) => message.encode_to_vec(),
         Data::UserSignedUp(message) => message.encode_to_vec(),
+        Data::UserEmailVerified(message) => message.encode_to_vec(),
         Data::UserDeleted(message) => message.encode_to_vec(),
         Data::UserRoleChanged(message) => message.encode_to_vec(),
         Data::PerformancePublished(message) => message.encode_to_vec(),

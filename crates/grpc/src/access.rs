@@ -45,11 +45,20 @@ const OPERATORS: Access = Access::Roles(&[Role::Operator]);
 pub(crate) fn access(path: &str) -> Option<Access> {
     let (service, rpc) = path.strip_prefix('/')?.split_once('/')?;
     Some(match (service, rpc) {
-        (IDENTITY, "SignUp" | "LogIn" | "RefreshSession" | "RequestPasswordReset" | "ResetPassword")
+        (
+            IDENTITY,
+            "SignUp"
+            | "LogIn"
+            | "RefreshSession"
+            | "RequestPasswordReset"
+            | "ResetPassword"
+            | "RequestEmailVerification"
+            | "VerifyEmail",
+        )
         | (CATALOG, "ListConcerts" | "GetConcert" | "ListPerformances" | "GetPerformance" | "GetSeatChart")
         | (QUEUE, "GetDraw") => Access::Anybody,
 
-        (IDENTITY, "LogOut" | "ListSessions" | "GetMe" | "UpdateMe" | "ChangePassword" | "DeleteMe")
+        (IDENTITY, "LogOut" | "ListSessions" | "GetMe" | "UpdateMe" | "ChangePassword" | "ExportMe" | "DeleteMe")
         | (CATALOG, "ListSeats" | "WatchSeats")
         | (BOOKING, "GetReservation" | "ListReservations")
         | (WALLET, "GetBalance" | "ListLedgerEntries")

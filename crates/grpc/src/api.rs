@@ -12,6 +12,7 @@ use encore_app::cancellation::CancellationUseCases;
 use encore_app::card_payments::CardPaymentUseCases;
 use encore_app::catalog::CatalogUseCases;
 use encore_app::drafts::DraftUseCases;
+use encore_app::email_verifications::EmailVerificationUseCases;
 use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::IdentityUseCases;
 use encore_app::money_admin::MoneyAdmin;
@@ -19,6 +20,7 @@ use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::payment::PaymentUseCases;
 use encore_app::performance_admin::PerformanceAdmin;
 use encore_app::performance_cancellation::PerformanceCancellations;
+use encore_app::personal_data::PersonalDataUseCases;
 use encore_app::queue::QueueUseCases;
 use encore_app::queue_admin::QueueAdminUseCases;
 use encore_app::queue_guard::QueueGuard;
@@ -125,6 +127,8 @@ pub struct Api {
     pub identity: IdentityUseCases,
     pub sessions: SessionUseCases,
     pub password_resets: PasswordResetUseCases,
+    pub email_verifications: EmailVerificationUseCases,
+    pub personal_data: PersonalDataUseCases,
     pub caller_limits: CallerLimits,
     pub catalog: CatalogUseCases,
     pub queue: QueueUseCases,
@@ -294,8 +298,13 @@ impl Api {
             identity: self.identity.clone(),
             sessions: self.sessions.clone(),
             resets: self.password_resets,
+            verifications: self.email_verifications,
+            personal_data: self.personal_data,
             limits: self.caller_limits,
             calls: calls(),
+            ended_sessions: ended_sessions(),
+            clock: Arc::clone(&self.clock),
+            shutdown: shutdown.clone(),
         };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
         serve!(CatalogServiceServer, Records, catalog, MESSAGE_MAX_BYTES);

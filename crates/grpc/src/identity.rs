@@ -1,26 +1,35 @@
 //! `IdentityService`.
 
+use std::sync::Arc;
+
 use encore_app::caller_limits::CallerLimits;
+use encore_app::email_verifications::EmailVerificationUseCases;
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
 use encore_app::password_resets::PasswordResetUseCases;
-use encore_app::sessions::SessionUseCases;
+use encore_app::personal_data::PersonalDataUseCases;
+use encore_app::sessions::{EndedSessions, SessionUseCases};
 use encore_domain::identity::account_change::ProfileChange;
 use encore_domain::identity::contact::{AddressParts, NotAnAddressPart, Phone, PostalAddress};
+use encore_domain::identity::email_verification::VerificationPolicy;
 use encore_domain::identity::session::{DeviceName, Session};
 use encore_domain::identity::{DisplayName, Email, Password, Role, User};
-use encore_domain::ids::UserId;
+use encore_domain::ids::{SessionId, UserId};
+use encore_domain::ports::Clock;
 use encore_proto::identity::v1::{self as pb, identity_service_server::IdentityService};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::authenticate::{caller, session};
+use crate::authenticate::{access_ends_at, caller, session, watch_session};
 use crate::calls::Calls;
 use crate::client_address::client_network;
 use crate::fields::Fields;
+use crate::personal_data::export;
 use crate::refresh_token::{read_refresh_token, refresh_token_text};
 use crate::sent_body::sent_body;
 use crate::status::status;
+use crate::streams::{Frames, end_on_shutdown, end_with_access, end_with_session};
 use crate::to_proto::timestamp;
 
 /// The number of `SignUpRequest.password`.
@@ -30,8 +39,13 @@ pub(crate) struct IdentityApi {
     pub(crate) identity: IdentityUseCases,
     pub(crate) sessions: SessionUseCases,
     pub(crate) resets: PasswordResetUseCases,
+    pub(crate) verifications: EmailVerificationUseCases,
+    pub(crate) personal_data: PersonalDataUseCases,
     pub(crate) limits: CallerLimits,
     pub(crate) calls: Calls,
+    pub(crate) ended_sessions: EndedSessions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shutdown: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -45,7 +59,7 @@ impl IdentityService for IdentityApi {
         let fingerprinted = sent.of("SignUp", &without_password).without_field(PASSWORD_FIELD);
         let no_user = UserId(Uuid::nil());
         let key = fields.optional_request(no_user, &message.request_id, &fingerprinted);
-        let email = fields.read("email", Email::parse(&message.email));
+        let email = fields.read("email", Email::parse_to_sign_up(&message.email));
         let password = fields.read("password", Password::parse(&message.password));
         let display_name = fields.read("display_name", DisplayName::parse(&message.display_name));
         let device = device_name(&mut fields, &message.device_name);
@@ -54,8 +68,14 @@ impl IdentityService for IdentityApi {
         };
         fields.finish()?;
         self.calls.read_in_turn(self.limits.sign_up(from)).await?;
+        let sign_up = SignUp { email, password, display_name, role: Role::Fan, is_vouched_for: false };
+        if self.identity.verification() == VerificationPolicy::Required {
+            let verifications = self.verifications.clone();
+            let signing_up = async move { verifications.sign_up(sign_up, key, from).await };
+            self.calls.write_in_turn(signing_up).await?;
+            return Ok(Response::new(pb::SignUpResponse { awaits_verification: true, ..Default::default() }));
+        }
         let identity = self.identity.clone();
-        let sign_up = SignUp { email, password, display_name, role: Role::Fan };
         let signing_up = async move { identity.sign_up(sign_up, device, key, from).await };
         let (tokens, user) = self.calls.write_in_turn(signing_up).await?;
         Ok(Response::new(pb::SignUpResponse {
@@ -65,6 +85,7 @@ impl IdentityService for IdentityApi {
             refresh_token: refresh_token_text(&tokens.refresh),
             refresh_expires_at: Some(timestamp(tokens.session.expires_at)),
             session_id: tokens.session.id.to_string(),
+            awaits_verification: false,
         }))
     }
 
@@ -142,15 +163,8 @@ impl IdentityService for IdentityApi {
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
         let (user, own) = (caller(&request)?.user, session(&request));
         let live = self.calls.read(self.sessions.list(user)).await?;
-        let to_proto = |session: Session| pb::Session {
-            session_id: session.id.to_string(),
-            device_name: session.device.map(|device| device.as_str().to_owned()).unwrap_or_default(),
-            is_current: own == Some(session.id),
-            started_at: Some(timestamp(session.started_at)),
-            refreshed_at: Some(timestamp(session.refreshed_at)),
-            expires_at: Some(timestamp(session.expires_at)),
-        };
-        Ok(Response::new(pb::ListSessionsResponse { sessions: live.into_iter().map(to_proto).collect() }))
+        let sessions = live.into_iter().map(|session| session_to_proto(session, own)).collect();
+        Ok(Response::new(pb::ListSessionsResponse { sessions }))
     }
 
     async fn update_me(&self, request: Request<pb::UpdateMeRequest>) -> Result<Response<pb::UpdateMeResponse>, Status> {
@@ -209,6 +223,40 @@ impl IdentityService for IdentityApi {
         let setting = async move { resets.set_password(&message.token, &password, from).await };
         self.calls.write_in_turn(setting).await?;
         Ok(Response::new(pb::ResetPasswordResponse {}))
+    }
+
+    async fn request_email_verification(
+        &self,
+        request: Request<pb::RequestEmailVerificationRequest>,
+    ) -> Result<Response<pb::RequestEmailVerificationResponse>, Status> {
+        let from = client_network(&request);
+        let mut fields = Fields::default();
+        let Some(email) = fields.read("email", Email::parse(&request.get_ref().email)) else {
+            return Err(fields.into_status());
+        };
+        self.calls.read_in_turn(self.limits.email_verification(from)).await?;
+        self.verifications.request(email).map_err(status)?;
+        Ok(Response::new(pb::RequestEmailVerificationResponse {}))
+    }
+
+    async fn verify_email(
+        &self,
+        request: Request<pb::VerifyEmailRequest>,
+    ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
+        let (verifications, token) = (self.verifications.clone(), request.into_inner().token);
+        self.calls.write(async move { verifications.verify(&token).await }).await?;
+        Ok(Response::new(pb::VerifyEmailResponse {}))
+    }
+
+    type ExportMeStream = Frames<pb::ExportMeResponse>;
+
+    async fn export_me(&self, request: Request<pb::ExportMeRequest>) -> Result<Response<Self::ExportMeStream>, Status> {
+        let (user, own) = (caller(&request)?.user, session(&request));
+        let (ends_at, session) = (access_ends_at(&request), watch_session(&request, &self.ended_sessions));
+        self.calls.read_in_turn(self.limits.export(user)).await?;
+        let parts = export(self.personal_data.clone(), self.calls.clone(), user, own);
+        let parts = end_with_session(end_with_access(parts, ends_at, Arc::clone(&self.clock)), session);
+        Ok(Response::new(end_on_shutdown(parts, self.shutdown.clone())))
     }
 
     async fn delete_me(&self, request: Request<pb::DeleteMeRequest>) -> Result<Response<pb::DeleteMeResponse>, Status> {
@@ -273,6 +321,18 @@ fn address_to_proto(address: &PostalAddress) -> pb::PostalAddress {
     }
 }
 
+/// A session as its user sees it.
+pub(crate) fn session_to_proto(session: Session, own: Option<SessionId>) -> pb::Session {
+    pb::Session {
+        session_id: session.id.to_string(),
+        device_name: session.device.map(|device| device.as_str().to_owned()).unwrap_or_default(),
+        is_current: own == Some(session.id),
+        started_at: Some(timestamp(session.started_at)),
+        refreshed_at: Some(timestamp(session.refreshed_at)),
+        expires_at: Some(timestamp(session.expires_at)),
+    }
+}
+
 /// The name of a device, if there is one.
 fn device_name(fields: &mut Fields, text: &str) -> Option<DeviceName> {
     if text.is_empty() { None } else { fields.read("device_name", DeviceName::parse(text)) }
@@ -311,6 +371,7 @@ pub(crate) fn to_proto(user: &User) -> pb::User {
         created_at: Some(timestamp(user.created_at)),
         phone: user.contact.phone.as_ref().map(|phone| phone.as_str().to_owned()).unwrap_or_default(),
         postal_address: user.contact.address.as_ref().map(address_to_proto),
+        email_verified_at: user.email_verified_at.map(timestamp),
     }
 }
 

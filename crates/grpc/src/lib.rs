@@ -29,6 +29,7 @@ mod pace;
 mod page_token;
 mod payment;
 mod performances;
+mod personal_data;
 mod queue;
 mod queue_admin;
 mod queue_pass;

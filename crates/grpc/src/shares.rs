@@ -43,7 +43,7 @@ impl ShareOf {
     }
 
     /// The share of the call that runs.
-    fn of_call() -> Self {
+    pub(crate) fn of_call() -> Self {
         OF_CALL.try_with(|of| *of).unwrap_or(Self::Network(None))
     }
 }

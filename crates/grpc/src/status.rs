@@ -51,6 +51,8 @@ pub(crate) fn status(failure: AppError) -> Status {
         AppError::LogInFailed => refusal(Code::Unauthenticated, message, ErrorReason::LogInFailed, []),
         AppError::RefreshTokenInvalid => refusal(Code::Unauthenticated, message, ErrorReason::RefreshTokenInvalid, []),
         AppError::ResetTokenInvalid => precondition(message, ErrorReason::ResetTokenInvalid, []),
+        AppError::EmailNotVerified => precondition(message, ErrorReason::EmailNotVerified, []),
+        AppError::VerificationTokenInvalid => precondition(message, ErrorReason::VerificationTokenInvalid, []),
         AppError::MailOff => precondition(message, ErrorReason::MailOff, []),
         AppError::AccountInUse(open) => account_in_use(message, &open),
         AppError::PerformanceWithdrawn { at } => {
@@ -224,6 +226,8 @@ fn log_in_limited(message: &str, limited: LimitedLogIn) -> Status {
         LimitedLogIn::TooManySignUps { retry_after } => ("sign_ups", retry_after),
         LimitedLogIn::TooManyLogIns { retry_after } => ("log_ins", retry_after),
         LimitedLogIn::TooManyResets { retry_after } => ("password_resets", retry_after),
+        LimitedLogIn::TooManyVerifications { retry_after } => ("email_verifications", retry_after),
+        LimitedLogIn::TooManyExports { retry_after } => ("exports", retry_after),
         LimitedLogIn::TooManyWaiting => ("calls_at_once", RETRY_AFTER_OVERLOAD),
     };
     let retry_after = Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));

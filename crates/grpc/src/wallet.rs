@@ -101,7 +101,7 @@ impl WalletService for WalletApi {
     }
 }
 
-fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
+pub(crate) fn to_proto(entry: &WalletEntry) -> pb::LedgerEntry {
     let kind = match entry.kind {
         TransferKind::TopUp => pb::TransferKind::TopUp,
         TransferKind::Payment => pb::TransferKind::Payment,

@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{DrawClosed, Draws};
-use encore_domain::queue::{DrawEntries, Drawn};
+use encore_domain::queue::{DrawEntries, DrawEntry, DrawEntryCursor, Drawn};
 
 use crate::records::{MemoryRecords, Records};
 
@@ -37,6 +38,17 @@ impl Draws for MemoryDraws {
 
     async fn entries(&self, performance: PerformanceId) -> Result<DrawEntries, Unavailable> {
         Ok(self.0.lock().draw_entries.counts(performance))
+    }
+
+    async fn entries_of(
+        &self,
+        user: UserId,
+        page: PageRequest<DrawEntryCursor>,
+    ) -> Result<Page<DrawEntry, DrawEntryCursor>, Unavailable> {
+        let own = self.0.lock().draw_entries.of_user(user);
+        let after = own.into_iter().filter(|entry| page.after.is_none_or(|after| after < entry.cursor()));
+        let rows: Vec<DrawEntry> = after.take(page.size as usize + 1).collect();
+        Ok(Page::from_rows(rows, page.size, DrawEntry::cursor))
     }
 
     async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable> {

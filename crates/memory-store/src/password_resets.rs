@@ -46,13 +46,21 @@ impl PasswordResets for MemoryPasswordResets {
         password_hash: PasswordHash,
         at: Timestamp,
     ) -> Result<Vec<SessionId>, PortError<NoSuchReset>> {
-        let Records { users, sessions, .. } = &mut *self.0.lock();
+        let Records { users, sessions, outbox, .. } = &mut *self.0.lock();
         let reset = users.resets.get(&digest).filter(|reset| at < reset.expires_at);
         let user = reset.ok_or(PortError::Refused(NoSuchReset))?.user;
         let account = users.accounts.get_mut(&user).ok_or(PortError::Refused(NoSuchReset))?;
         account.password_hash = password_hash;
         users.resets.retain(|_, reset| reset.user != user);
+        users.verify_email(user, at, outbox);
         Ok(sessions.end_all_but(user, None, at))
+    }
+
+    async fn of_user(&self, user: UserId) -> Result<Vec<PasswordReset>, Unavailable> {
+        let resets = &self.0.lock().users.resets;
+        let mut own: Vec<PasswordReset> = resets.values().filter(|it| it.user == user).copied().collect();
+        own.sort_by_key(|it| Reverse(it.made_at));
+        Ok(own)
     }
 
     async fn forget(&self, expired_by: Timestamp, limit: u32) -> Result<u64, Unavailable> {

@@ -119,6 +119,7 @@ impl Users for MemoryUsers {
             records.users.by_email.remove(&account.user.email);
         }
         records.users.resets.retain(|_, reset| reset.user != id);
+        records.users.verifications.retain(|_, verification| verification.user != id);
         records.outbox.write(&Event::UserDeleted { user: id, at });
         Ok(records.sessions.end_all_but(id, None, at))
     }

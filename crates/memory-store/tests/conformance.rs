@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use encore_memory_store::{
-    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryNotifications,
-    MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryPerformanceChanges, MemoryQueueRecords, MemoryQueueStore,
-    MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords,
-    MemoryReservations, MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms,
-    MemorySessions, MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints,
-    MemoryWithdrawals,
+    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws,
+    MemoryEmailVerifications, MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments,
+    MemoryPerformanceChanges, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits, MemoryReconciliations,
+    MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesSwitches,
+    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions, MemorySettlements,
+    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -18,6 +18,7 @@ async fn records() -> RecordBench {
         users: Arc::new(MemoryUsers::new(records.clone())),
         sessions: Arc::new(MemorySessions::new(records.clone())),
         password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
+        email_verifications: Arc::new(MemoryEmailVerifications::new(records.clone())),
         catalog: Arc::new(MemoryCatalog::new(records.clone())),
         drafts: Arc::new(MemoryDrafts::new(records.clone())),
         performance_changes: Arc::new(MemoryPerformanceChanges::new(records.clone())),
@@ -61,6 +62,7 @@ async fn speed() -> SpeedBench {
 encore_port_tests::users!(records);
 encore_port_tests::sessions!(records);
 encore_port_tests::password_resets!(records);
+encore_port_tests::email_verifications!(records);
 encore_port_tests::catalog!(records);
 encore_port_tests::drafts!(records);
 encore_port_tests::performance_changes!(records);

@@ -10,10 +10,10 @@ use encore_domain::ids::UserId;
 use encore_domain::money::Money;
 use encore_domain::payment::Payment;
 use encore_domain::ports::{
-    Audit, AuditLog, CardPayments, Catalog, Drafts, Draws, Notifications, Outbox, PasswordResets, Payments,
-    PerformanceChanges, QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords,
-    Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, SentAlarms, Sessions, Settlements, Users,
-    WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
+    Audit, AuditLog, CardPayments, Catalog, Drafts, Draws, EmailVerifications, Notifications, Outbox, PasswordResets,
+    Payments, PerformanceChanges, QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor,
+    RequestRecords, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, SentAlarms, Sessions, Settlements,
+    Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -31,6 +31,8 @@ pub struct RecordBench {
     pub sessions: Arc<dyn Sessions>,
     /// The port under test.
     pub password_resets: Arc<dyn PasswordResets>,
+    /// The port under test.
+    pub email_verifications: Arc<dyn EmailVerifications>,
     /// The port under test, or one that supplies its data.
     pub catalog: Arc<dyn Catalog>,
     /// The port under test.

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use encore_domain::ids::{PerformanceId, UserId};
-use encore_domain::queue::{DrawEntries, Drawn, EndReason, QueueTokenPayload};
+use encore_domain::page::{Page, PageRequest};
+use encore_domain::queue::{DrawEntries, DrawEntry, Drawn, EndReason, QueueTokenPayload};
 
 use crate::RecordBench;
 use crate::answers::refused;
@@ -22,6 +23,7 @@ macro_rules! draws {
             closes_once,
             closes_under_contention,
             counts_entries,
+            lists_the_entries_of_a_fan,
             keeps_a_draw,
             draws_once,
             draws_once_under_contention,
@@ -180,6 +182,35 @@ pub async fn counts_entries(bench: RecordBench) {
     assert_eq!(bench.draw_entries(performance).await, DrawEntries { joined: vec![0, 2], closed: false });
     bench.draws.close(performance).await.expect("the store answers");
     assert_eq!(bench.draw_entries(performance).await, DrawEntries { joined: vec![0, 2], closed: true });
+}
+
+pub async fn lists_the_entries_of_a_fan(bench: RecordBench) {
+    let (fan, other): (UserId, UserId) = (id(), id());
+    let mut performances = [bench.undrawn().await, bench.undrawn().await, bench.undrawn().await];
+    performances.sort_unstable();
+    let [first, second, others] = performances;
+    bench.enter_lane(first, other, 0).await;
+    bench.enter_lane(others, other, 0).await;
+    bench.enter_lane(second, fan, 0).await;
+    bench.enter_lane(first, fan, 1).await;
+    bench.enter_lane(first, fan, 0).await;
+    bench.draws.close(first).await.expect("the store answers");
+    let expected = [(first, 0, 2), (first, 1, 1), (second, 0, 1)];
+    let expected = expected.map(|(performance, lane, index)| DrawEntry { performance, lane, index });
+    for size in 1..=3 {
+        let mut listed = Vec::new();
+        let mut page = PageRequest::first(size);
+        loop {
+            let answer = bench.draws.entries_of(fan, page).await.expect("the store answers");
+            assert!(answer.items.len() <= size as usize);
+            listed.extend(answer.items);
+            let Some(next) = answer.next else { break };
+            page.after = Some(next);
+        }
+        assert_eq!(listed, expected, "{size}");
+    }
+    let none = bench.draws.entries_of(id(), PageRequest::first(9)).await.expect("the store answers");
+    assert_eq!(none, Page { items: Vec::new(), next: None });
 }
 
 pub async fn keeps_a_draw(bench: RecordBench) {

@@ -123,6 +123,7 @@ pub fn account_with_email(id: UserId, email: &str) -> Account {
         contact: Contact::default(),
         role: Role::Fan,
         created_at: start(),
+        email_verified_at: None,
     };
     Account { user, password_hash: PasswordHash(format!("$argon2id$v=19$m=1,t=1,p=1$c2FsdA${}", id.0.simple())) }
 }

@@ -14,6 +14,7 @@ pub mod card_payments;
 pub mod catalog;
 pub mod drafts;
 pub mod draws;
+pub mod email_verifications;
 pub mod event_publisher;
 pub mod notifications;
 pub mod outbox;

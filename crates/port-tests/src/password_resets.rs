@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use encore_domain::event::Event;
 use encore_domain::identity::password_reset::{NoSuchReset, PasswordReset, RESET_LIFETIME, RESETS_PER_USER_MAX};
 use encore_domain::identity::session::{SECRET_BYTES, Secret, SecretDigest};
-use encore_domain::identity::{Account, PasswordHash};
+use encore_domain::identity::{Account, PasswordHash, User};
 use encore_domain::ids::UserId;
 use encore_domain::time::Timestamp;
 use uuid::Uuid;
@@ -23,9 +24,11 @@ macro_rules! password_resets {
             keeps_a_reset,
             keeps_the_latest_resets_of_a_user,
             sets_a_password_once,
+            verifies_the_address_with_the_password,
             sets_a_password_once_under_contention,
             sets_no_password_without_a_reset,
             ends_resets_with_the_password_they_were_for,
+            lists_resets_of_a_user,
             forgets_expired_resets,
         ] $($with)+ }
     };
@@ -89,7 +92,8 @@ pub async fn sets_a_password_once(bench: RecordBench) {
     let others = bench.ask_reset(other.user.id, start()).await;
     let ended = bench.password_resets.set_password(used.digest, new_hash(), at_secs(2)).await;
     assert_eq!(ended.expect("it is set"), [session.id]);
-    let expected = Account { password_hash: new_hash(), ..account.clone() };
+    let user = User { email_verified_at: Some(at_secs(2)), ..account.user.clone() };
+    let expected = Account { user, password_hash: new_hash() };
     assert_eq!(bench.stored_user(account.user.id).await, Some(expected.clone()));
     for reset in [used, also] {
         let hash = PasswordHash("$argon2id$again".to_owned());
@@ -99,6 +103,17 @@ pub async fn sets_a_password_once(bench: RecordBench) {
     assert_eq!(bench.stored_user(account.user.id).await, Some(expected));
     assert_eq!(bench.live_sessions(other.user.id, at_secs(3)).await, [kept]);
     assert_eq!(bench.user_of_reset(&others, at_secs(3)).await, Some(other.user.id));
+}
+
+pub async fn verifies_the_address_with_the_password(bench: RecordBench) {
+    let user = bench.sign_up().await;
+    for second in [1, 3] {
+        let reset = bench.ask_reset(user, at_secs(second)).await;
+        bench.password_resets.set_password(reset.digest, new_hash(), at_secs(second + 1)).await.expect("it is set");
+        let stored = bench.stored_user(user).await.expect("a user");
+        assert_eq!(stored.user.email_verified_at, Some(at_secs(2)), "the first time");
+    }
+    assert_eq!(bench.read_events().await, [Event::UserEmailVerified { user, at: at_secs(2) }]);
 }
 
 pub async fn sets_a_password_once_under_contention(bench: RecordBench) {
@@ -139,6 +154,15 @@ pub async fn ends_resets_with_the_password_they_were_for(bench: RecordBench) {
         let set = bench.password_resets.set_password(reset.digest, new_hash(), at_secs(1)).await;
         assert_eq!(refused(set), NoSuchReset);
     }
+}
+
+pub async fn lists_resets_of_a_user(bench: RecordBench) {
+    let (user, other) = (bench.sign_up().await, bench.sign_up().await);
+    let (first, second) = (bench.ask_reset(user, start()).await, bench.ask_reset(user, at_secs(1)).await);
+    bench.ask_reset(other, start()).await;
+    let of_user = async |user| bench.password_resets.of_user(user).await.expect("the store answers");
+    assert_eq!(of_user(user).await, [second, first]);
+    assert_eq!(of_user(id()).await, []);
 }
 
 pub async fn forgets_expired_resets(bench: RecordBench) {

@@ -17,6 +17,7 @@ use crate::address_record;
 use crate::audit_log;
 use crate::codec::read_money;
 use crate::database::Database;
+use crate::email_verifications;
 use crate::error::TxError;
 use crate::outbox;
 use crate::password_resets::forget_of;
@@ -107,7 +108,8 @@ pub async fn delete(
 ) -> Result<Vec<SessionId>, TxError<PortError<DeleteRefusal>>> {
     const EMPTY: &str = "
         UPDATE users
-        SET email = $2, display_name = $3, password_hash = $4, phone = NULL, address = NULL, deleted_at = $5
+        SET email = $2, display_name = $3, password_hash = $4, phone = NULL, address = NULL,
+            email_verified_at = NULL, deleted_at = $5
         WHERE id = $1";
     const FORGET_DEVICES: &str = "UPDATE sessions SET device = NULL WHERE user_id = $1 AND ended_at IS NULL";
     let mut conn = database.connection().await?;
@@ -129,6 +131,7 @@ pub async fn delete(
             .bind::<Timestamptz, _>(at);
         Cached(empty).execute(conn).await?;
         forget_of(conn, user).await?;
+        email_verifications::forget_of(conn, user).await?;
         Cached(sql(FORGET_DEVICES).bind::<SqlUuid, _>(user.0)).execute(conn).await?;
         let ended = end_all_but(conn, user, None, at).await?;
         outbox::append(conn, &[Event::UserDeleted { user, at }]).await?;

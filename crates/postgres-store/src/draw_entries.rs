@@ -7,13 +7,14 @@ use diesel::sql_types::{Array, BigInt, Bool, SmallInt, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::page::PageRequest;
 use encore_domain::ports::DrawClosed;
-use encore_domain::queue::DrawEntries;
+use encore_domain::queue::{DrawEntries, DrawEntry, DrawEntryCursor};
 use futures::{TryFutureExt, try_join};
 use uuid::Uuid;
 
 use crate::batcher::Batched;
-use crate::codec::lane_column;
+use crate::codec::{lane_column, read_lane};
 use crate::database::Database;
 use crate::error::TxError;
 use crate::schema::queue_entry_counts;
@@ -155,6 +156,47 @@ async fn find(
         .bind::<Array<SmallInt>, _>(fans.iter().map(|(_, lane)| lane_column(*lane)).collect::<Vec<_>>());
     let rows: Vec<Row> = Cached(query).load(conn).await?;
     Ok(rows.into_iter().map(|row| ((row.user_id, row.lane), row.index.cast_unsigned())).collect())
+}
+
+/// The entries of a fan after a cursor, one more than fit into the page. Looks each queue up by the primary key: an index by user would be
+/// paid for by every fan who joins.
+pub async fn of_user(
+    conn: &mut AsyncPgConnection,
+    user: UserId,
+    page: PageRequest<DrawEntryCursor>,
+) -> QueryResult<Vec<DrawEntry>> {
+    const OF_USER: &str = "
+        SELECT entry.performance_id, entry.lane, entry.index
+        FROM queues
+        CROSS JOIN LATERAL (
+            SELECT performance_id, lane, index FROM queue_entries
+            WHERE queue_entries.performance_id = queues.performance_id AND user_id = $1
+        ) AS entry
+        WHERE queues.performance_id >= $2 AND (entry.performance_id, entry.lane) > ($2, $3)
+        ORDER BY entry.performance_id, entry.lane
+        LIMIT $4";
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        performance_id: Uuid,
+        #[diesel(sql_type = SmallInt)]
+        lane: i16,
+        #[diesel(sql_type = BigInt)]
+        index: i64,
+    }
+    let (performance, lane) =
+        page.after.map_or((Uuid::nil(), -1), |(performance, lane)| (performance.0, lane_column(lane)));
+    let query = sql(OF_USER)
+        .bind::<SqlUuid, _>(user.0)
+        .bind::<SqlUuid, _>(performance)
+        .bind::<SmallInt, _>(lane)
+        .bind::<BigInt, _>(i64::from(page.size) + 1);
+    let rows: Vec<Row> = Cached(query).load(conn).await?;
+    let entry = |row: Row| {
+        let lane = read_lane(row.lane)?;
+        Ok(DrawEntry { performance: PerformanceId(row.performance_id), lane, index: row.index.cast_unsigned() })
+    };
+    rows.into_iter().map(entry).collect()
 }
 
 /// Adds entries, and stores the counts with them.

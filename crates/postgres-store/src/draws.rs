@@ -6,8 +6,9 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::error::{PortError, Unavailable};
 use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{DrawClosed, Draws};
-use encore_domain::queue::{DrawEntries, Drawn};
+use encore_domain::queue::{DrawEntries, DrawEntry, DrawEntryCursor, Drawn};
 use futures::try_join;
 use moka::sync::Cache;
 
@@ -72,6 +73,16 @@ impl Draws for PostgresDraws {
     async fn entries(&self, performance: PerformanceId) -> Result<DrawEntries, Unavailable> {
         let mut conn = self.database.connection().await?;
         draw_entries::counts(&mut conn, performance).await.map_err(unavailable)
+    }
+
+    async fn entries_of(
+        &self,
+        user: UserId,
+        page: PageRequest<DrawEntryCursor>,
+    ) -> Result<Page<DrawEntry, DrawEntryCursor>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        let rows = draw_entries::of_user(&mut conn, user, page).await.map_err(unavailable)?;
+        Ok(Page::from_rows(rows, page.size, DrawEntry::cursor))
     }
 
     async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable> {

@@ -28,7 +28,7 @@ use crate::error::corrupt;
 use crate::event_record::payments::Stepped;
 use crate::event_record::performances::{CancelledByOperator, PostponedEvent, Published, TermsChanged, Withdrawn};
 use crate::event_record::queues::{QueueChanged, QueueOpened};
-use crate::event_record::users::{Deleted, RoleChanged, SignedUp};
+use crate::event_record::users::{Deleted, EmailVerified, RoleChanged, SignedUp};
 use crate::event_record::wallet::Moved;
 
 /// The payload of an event.
@@ -49,6 +49,7 @@ pub fn payload(event: &Event) -> QueryResult<Value> {
         }
         Event::PaymentChanged(step) => write(&Stepped::from(step)),
         Event::UserSignedUp { user, request, at } => write(&SignedUp::of(*user, *request, *at)),
+        Event::UserEmailVerified { user, at } => write(&EmailVerified::of(*user, *at)),
         Event::UserDeleted { user, at } => write(&Deleted::of(*user, *at)),
         Event::UserRoleChanged { user, before, after, cause } => {
             write(&RoleChanged::of(*user, (*before, *after), cause))
@@ -103,6 +104,7 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         }
         kind if kind.starts_with("payment.") => parse::<Stepped>(payload)?.read(kind),
         "user.signed_up" => parse::<SignedUp>(payload)?.read(),
+        "user.email_verified" => parse::<EmailVerified>(payload)?.read(),
         "user.deleted" => parse::<Deleted>(payload)?.read(),
         "user.role_changed" => parse::<RoleChanged>(payload)?.read(),
         "catalog.performance_published" => parse::<Published>(payload)?.read(),

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -12,7 +13,8 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::error::{TxError, unavailable};
+use crate::email_verifications::verify_email;
+use crate::error::{TxError, corrupt, unavailable};
 use crate::sessions::end_all_but;
 use crate::statement::{Cached, sql};
 
@@ -26,6 +28,24 @@ pub struct PostgresPasswordResets {
 struct OfUser {
     #[diesel(sql_type = SqlUuid)]
     user_id: Uuid,
+}
+
+#[derive(QueryableByName)]
+struct PasswordResetRow {
+    #[diesel(sql_type = Binary)]
+    digest: Vec<u8>,
+    #[diesel(sql_type = Timestamptz)]
+    made_at: DateTime<Utc>,
+    #[diesel(sql_type = Timestamptz)]
+    expires_at: DateTime<Utc>,
+}
+
+impl PasswordResetRow {
+    fn of(self, user: UserId) -> QueryResult<PasswordReset> {
+        let Self { digest, made_at, expires_at } = self;
+        let digest = digest.try_into().map_err(|_| corrupt("digest of a mailed token", &user))?;
+        Ok(PasswordReset { digest: SecretDigest(digest), user, made_at, expires_at })
+    }
 }
 
 impl PostgresPasswordResets {
@@ -78,8 +98,11 @@ impl PostgresPasswordResets {
             if Cached(set).execute(conn).await? == 0 {
                 return Err(refused);
             }
-            forget_of(conn, UserId(user_id)).await?;
-            Ok(end_all_but(conn, UserId(user_id), None, at).await?)
+            let user = UserId(user_id);
+            forget_of(conn, user).await?;
+            let ended = end_all_but(conn, user, None, at).await?;
+            verify_email(conn, user, at).await?;
+            Ok(ended)
         });
         setting.await
     }
@@ -109,6 +132,15 @@ impl PasswordResets for PostgresPasswordResets {
     ) -> Result<Vec<SessionId>, PortError<NoSuchReset>> {
         let attempt = || self.try_set_password(digest, &password_hash, at);
         self.database.transact("password_resets.set_password", attempt).await
+    }
+
+    async fn of_user(&self, user: UserId) -> Result<Vec<PasswordReset>, Unavailable> {
+        const OF_USER: &str = "
+            SELECT digest, made_at, expires_at FROM password_resets WHERE user_id = $1 ORDER BY made_at DESC, digest";
+        let mut conn = self.database.connection().await?;
+        let query = Cached(sql(OF_USER).bind::<SqlUuid, _>(user.0));
+        let rows: Vec<PasswordResetRow> = query.load(&mut conn).await.map_err(unavailable)?;
+        rows.into_iter().map(|row| row.of(user)).collect::<QueryResult<_>>().map_err(unavailable)
     }
 
     async fn forget(&self, expired_by: Timestamp, limit: u32) -> Result<u64, Unavailable> {

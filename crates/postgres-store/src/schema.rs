@@ -12,6 +12,7 @@ diesel::table! {
         phone -> Nullable<Text>,
         address -> Nullable<Jsonb>,
         deleted_at -> Nullable<Timestamptz>,
+        email_verified_at -> Nullable<Timestamptz>,
     }
 }
 

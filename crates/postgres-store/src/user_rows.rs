@@ -25,11 +25,12 @@ pub struct UserRow {
     created_at: DateTime<Utc>,
     phone: Option<String>,
     address: Option<Value>,
+    email_verified_at: Option<DateTime<Utc>>,
 }
 
 impl UserRow {
     pub fn of(account: &Account) -> Self {
-        let User { id, email, display_name, contact, role, created_at } = &account.user;
+        let User { id, email, display_name, contact, role, created_at, email_verified_at } = &account.user;
         Self {
             id: id.0,
             email: email.as_str().to_owned(),
@@ -39,6 +40,7 @@ impl UserRow {
             created_at: *created_at,
             phone: contact.phone.as_ref().map(|phone| phone.as_str().to_owned()),
             address: contact.address.as_ref().map(address_record::to_json),
+            email_verified_at: *email_verified_at,
         }
     }
 
@@ -50,8 +52,15 @@ impl UserRow {
         let phone = self.phone.as_deref().map(Phone::parse).transpose();
         let phone = phone.map_err(|_| corrupt("phone number of a user", &self.id))?;
         let address = self.address.map(|address| address_record::from_json(address, &self.id)).transpose()?;
-        let (contact, role) = (Contact { phone, address }, read_role(&self.role)?);
-        let user = User { id: UserId(self.id), email, display_name, contact, role, created_at: self.created_at };
+        let user = User {
+            id: UserId(self.id),
+            email,
+            display_name,
+            contact: Contact { phone, address },
+            role: read_role(&self.role)?,
+            created_at: self.created_at,
+            email_verified_at: self.email_verified_at,
+        };
         Ok(Account { user, password_hash: PasswordHash(self.password_hash) })
     }
 }

@@ -19,7 +19,7 @@ use crate::requests::{self, Operation};
 use crate::schema::users;
 use crate::user_rows::UserRow;
 
-/// A statement has at most 65,535 parameters, and a user has eight.
+/// A statement has at most 65,535 parameters, and a user has nine.
 const USERS_PER_STATEMENT: usize = 5_000;
 
 /// [`Users`] on Postgres.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use encore_port_tests::RecordBench;
 use encore_postgres_store::{
     Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDrafts, PostgresDraws,
-    PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments, PostgresPerformanceChanges,
-    PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords,
-    PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions,
-    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries,
-    PostgresWebhookEndpoints, PostgresWithdrawals,
+    PostgresEmailVerifications, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
+    PostgresPerformanceChanges, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor,
+    PostgresRequestRecords, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms,
+    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
+    PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 
 async fn bench() -> RecordBench {
@@ -22,6 +22,7 @@ async fn bench() -> RecordBench {
         users: Arc::new(PostgresUsers::new(database.clone())),
         sessions: Arc::new(PostgresSessions::new(database.clone())),
         password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
+        email_verifications: Arc::new(PostgresEmailVerifications::new(database.clone())),
         catalog: Arc::new(PostgresCatalog::new(database.clone())),
         drafts: Arc::new(PostgresDrafts::new(database.clone())),
         performance_changes: Arc::new(PostgresPerformanceChanges::new(database.clone())),
@@ -54,6 +55,7 @@ async fn bench() -> RecordBench {
 encore_port_tests::users!(bench);
 encore_port_tests::sessions!(bench);
 encore_port_tests::password_resets!(bench);
+encore_port_tests::email_verifications!(bench);
 encore_port_tests::catalog!(bench);
 encore_port_tests::drafts!(bench);
 encore_port_tests::queue_records!(bench);

@@ -10,19 +10,21 @@ use encore_domain::audit_log::AuditFilter;
 use encore_domain::booking::{Reservation, ReservationFilter};
 use encore_domain::catalog::SEATS_PER_FAN_MAX;
 use encore_domain::catalog::search::{PerformanceFilter, Search};
+use encore_domain::identity::email_verification::EmailVerification;
+use encore_domain::identity::session::{SECRET_BYTES, Secret};
 use encore_domain::page::PageRequest;
 use encore_domain::payment::card::Purpose;
 use encore_domain::payment::card_plan::CardPlan;
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::ports::{
-    AuditLog, CardPayments, Catalog, EndedSession, Notifications, PasswordResets, Payments, Refunds, RequestRecords,
-    Reservations, Sessions, Users, Wallets, WebhookDeliveries,
+    AuditLog, CardPayments, Catalog, EmailVerifications, EndedSession, Notifications, PasswordResets, Payments,
+    Refunds, RequestRecords, Reservations, Sessions, Users, Wallets, WebhookDeliveries,
 };
 use encore_port_tests::fixtures::{self, at_secs, hold, request};
 use encore_postgres_store::{
-    Database, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresNotifications, PostgresPasswordResets,
-    PostgresPayments, PostgresRefunds, PostgresRequestRecords, PostgresReservations, PostgresSessions, PostgresUsers,
-    PostgresWallets, PostgresWebhookDeliveries,
+    Database, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresEmailVerifications,
+    PostgresNotifications, PostgresPasswordResets, PostgresPayments, PostgresRefunds, PostgresRequestRecords,
+    PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets, PostgresWebhookDeliveries,
 };
 
 /// An attempt to pay a hold by card.
@@ -47,6 +49,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     let (reservations, wallets) = (PostgresReservations::new(database.clone()), PostgresWallets::new(database.clone()));
     let (payments, cards) = (PostgresPayments::new(database.clone()), PostgresCardPayments::new(database.clone()));
     let resets = PostgresPasswordResets::new(database.clone());
+    let verifications = PostgresEmailVerifications::new(database.clone());
     let deliveries = PostgresWebhookDeliveries::new(database.clone());
     let notifications = PostgresNotifications::new(database.clone());
     let (refunds, sessions) = (PostgresRefunds::new(database.clone()), PostgresSessions::new(database.clone()));
@@ -67,6 +70,10 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     users.find_by_email(&account.user.email).await?;
     sessions.live(fan, at_secs(1)).await?;
     resets.forget(at_secs(1), 100).await?;
+    let digest = Secret([7; SECRET_BYTES]).digest();
+    let verification = EmailVerification { digest, user: fan, made_at: at_secs(1), expires_at: at_secs(9) };
+    verifications.add(verification).await?;
+    verifications.forget(at_secs(1), 100).await?;
     users.change_password(&account, account.password_hash.clone(), None, at_secs(1)).await?;
     sessions.expire(at_secs(1), 100).await?;
     let before = EndedSession { ended_at: at_secs(1), id: fixtures::id() };
@@ -132,7 +139,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 29, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 31, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

@@ -42,6 +42,8 @@ secret!(
     identity::v1::DeleteMeRequest,
     identity::v1::RequestPasswordResetRequest,
     identity::v1::ResetPasswordRequest,
+    identity::v1::RequestEmailVerificationRequest,
+    identity::v1::VerifyEmailRequest,
     identity::v1::RefreshSessionRequest,
     identity::v1::RefreshSessionResponse,
     admin::v1::WebhookEndpoint,

@@ -144,6 +144,7 @@ fn operator(password: Password) -> Result<SignUp, AppError> {
         password,
         display_name: DisplayName::parse("Demo operator").map_err(|rule| internal(&rule))?,
         role: Role::Operator,
+        is_vouched_for: true,
     })
 }
 

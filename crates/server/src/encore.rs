@@ -1,5 +1,6 @@
 //! One instance of Encore: the wiring of ports, use cases, API and workers.
 
+mod accounts;
 mod events;
 
 use std::sync::Arc;
@@ -17,9 +18,8 @@ use encore_app::catalog::CatalogUseCases;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::drafts::{DraftParts, DraftUseCases};
 use encore_app::event_log::EventLogUseCases;
-use encore_app::identity::{IdentityParts, IdentityUseCases};
+use encore_app::identity::IdentityUseCases;
 use encore_app::money_admin::{MoneyAdmin, MoneyAdminParts};
-use encore_app::password_resets::{PasswordResetParts, PasswordResetUseCases};
 use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
 use encore_app::performance_admin::{PerformanceAdmin, PerformanceAdminParts};
 use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
@@ -32,9 +32,10 @@ use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::request_retention::RequestRetention;
 use encore_app::sales_gate::SalesGate;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
-use encore_app::sessions::{SessionParts, SessionUseCases};
+use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::{Upkeep, UpkeepParts};
 use encore_app::wallet::{TopUps, WalletParts, WalletUseCases};
+use encore_domain::identity::email_verification::VerificationPolicy;
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
@@ -44,13 +45,13 @@ use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
+use self::accounts::{email_verifications, identity, password_resets, personal_data, sessions};
 use self::events::{alarm_conditions, event_backlog, notifier, relay, webhook_deliverer, webhooks};
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::roles::Roles;
 use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
-use crate::system::cores;
 use crate::webhooks::Webhooks;
 use crate::workers::{WorkerParts, Workers};
 
@@ -82,11 +83,14 @@ impl Encore {
         let sessions = sessions(&ports);
         let identity = identity(&ports, &sessions);
         let password_resets = password_resets(&ports, &identity, &sessions);
+        let email_verifications = email_verifications(&ports, &identity);
         let workers = workers(&ports, &runtime, saga.clone(), sessions.clone(), stores);
-        let workers = workers.with_password_resets(password_resets.clone());
+        let workers = workers.with_mails(password_resets.clone(), email_verifications.clone());
         let event_backlog = event_backlog(&ports);
         let money = money_admin(&ports, &runtime);
         let performances = performance_admin(&ports, &runtime);
+        let booking = booking(&ports, &runtime);
+        let personal_data = personal_data(&ports, &booking);
         let (wallet, payments) = (wallet(&ports, &runtime), payments(&ports, &runtime));
         let event_log = EventLogUseCases::new(ports.outbox.clone(), runtime.contexts.clone());
         let webhooks = webhooks(&ports, runtime.contexts.clone());
@@ -102,13 +106,6 @@ impl Encore {
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), audit_log.clone(), ids(), &parts);
         let queue = QueueUseCases::new(parts);
-        let booking = BookingUseCases::new(BookingParts {
-            reservations: reservations.clone(),
-            contexts: contexts.clone(),
-            seat_map: seat_map.clone(),
-            guard: guard.clone(),
-            clock: clock(),
-        });
         let cancellations = CancellationUseCases::new(CancellationParts {
             refunds,
             reservations: reservations.clone(),
@@ -143,6 +140,8 @@ impl Encore {
             identity,
             sessions,
             password_resets,
+            email_verifications,
+            personal_data,
             caller_limits,
             catalog: CatalogUseCases::new(catalog, contexts, seat_map, guard.clone()),
             queue,
@@ -265,19 +264,34 @@ impl Encore {
     /// The same instance, whose sessions live as long as this.
     pub fn with_sessions(mut self, terms: SessionTerms) -> Self {
         self.api.sessions = self.api.sessions.lasting(terms);
-        self.api.identity = self.api.identity.with_sessions(self.api.sessions.clone());
         self.workers = self.workers.with_sessions(self.api.sessions.clone());
-        let resets = self.api.password_resets;
-        self.api.password_resets = resets.with_sessions(self.api.identity.clone(), self.api.sessions.clone());
-        self.workers = self.workers.with_password_resets(self.api.password_resets.clone());
+        let identity = self.api.identity.clone().with_sessions(self.api.sessions.clone());
+        self.with_identity(identity)
+    }
+
+    /// The same instance under this policy, whose mails that verify an address link to a page that begins like this.
+    pub fn verifying_emails(mut self, policy: VerificationPolicy, link: Option<String>) -> Self {
+        self.api.email_verifications = self.api.email_verifications.linking(link);
+        let identity = self.api.identity.clone().verifying_emails(policy);
+        self.with_identity(identity)
+    }
+
+    fn with_identity(mut self, identity: IdentityUseCases) -> Self {
+        let Api { password_resets, email_verifications, sessions, .. } = self.api.clone();
+        let resets = password_resets.with_sessions(identity.clone(), sessions);
+        let verifications = email_verifications.with_identity(identity.clone());
+        self.workers = self.workers.with_mails(resets.clone(), verifications.clone());
+        self.api.password_resets = resets;
+        self.api.email_verifications = verifications;
+        self.api.identity = identity;
         self
     }
 
     /// The same instance, whose mails link to a page that begins like this.
     pub fn linking_resets(mut self, link: Option<String>) -> Self {
         self.api.password_resets = self.api.password_resets.linking(link);
-        self.workers = self.workers.with_password_resets(self.api.password_resets.clone());
-        self
+        let identity = self.api.identity.clone();
+        self.with_identity(identity)
     }
 
     /// The same instance with this policy of cancellation.
@@ -330,37 +344,13 @@ impl Runtime {
     }
 }
 
-fn identity(ports: &Ports, sessions: &SessionUseCases) -> IdentityUseCases {
-    IdentityUseCases::new(IdentityParts {
-        users: ports.users.clone(),
-        passwords: ports.passwords.clone(),
-        sessions: sessions.clone(),
+fn booking(ports: &Ports, runtime: &Runtime) -> BookingUseCases {
+    BookingUseCases::new(BookingParts {
+        reservations: ports.reservations.clone(),
+        contexts: runtime.contexts.clone(),
+        seat_map: runtime.seat_map.clone(),
+        guard: runtime.guard.clone(),
         clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-        hashes_at_once: cores().saturating_sub(1).max(1),
-    })
-}
-
-fn password_resets(ports: &Ports, identity: &IdentityUseCases, sessions: &SessionUseCases) -> PasswordResetUseCases {
-    PasswordResetUseCases::new(PasswordResetParts {
-        identity: identity.clone(),
-        sessions: sessions.clone(),
-        users: ports.users.clone(),
-        resets: ports.password_resets.clone(),
-        mailer: ports.mailer.clone(),
-        link: None,
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-    })
-}
-
-fn sessions(ports: &Ports) -> SessionUseCases {
-    SessionUseCases::new(SessionParts {
-        sessions: ports.sessions.clone(),
-        users: ports.users.clone(),
-        access_tokens: ports.access_tokens.clone(),
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
     })
 }
 

@@ -8,29 +8,31 @@ use encore_credentials::{
 };
 use encore_domain::error::Unavailable;
 use encore_domain::ports::{
-    AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Drafts, Draws, EventPublisher, Ids, LaneGrants,
-    Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments, PerformanceChanges,
-    QueueRecords, QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor, RequestRecords,
-    Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals, SentAlarms, Sessions,
-    Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, WebhookSender, Withdrawals,
+    AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Drafts, Draws, EmailVerifications, EventPublisher,
+    Ids, LaneGrants, Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments,
+    PerformanceChanges, QueueRecords, QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor,
+    RequestRecords, Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals,
+    SentAlarms, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints,
+    WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
 use encore_memory_store::{
-    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws, MemoryMailer,
-    MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments, MemoryPerformanceChanges,
-    MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits, MemoryReconciliations, MemoryRecords, MemoryRefunds,
-    MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesSwitches, MemorySeatBlocks,
-    MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions, MemorySettlements, MemoryUsers,
-    MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws,
+    MemoryEmailVerifications, MemoryMailer, MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments,
+    MemoryPerformanceChanges, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits, MemoryReconciliations,
+    MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesSwitches,
+    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions, MemorySettlements,
+    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
     Database, DatabaseConfig, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresClock,
-    PostgresDrafts, PostgresDraws, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
-    PostgresPerformanceChanges, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor,
-    PostgresRequestRecords, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms,
-    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
-    PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
+    PostgresDrafts, PostgresDraws, PostgresEmailVerifications, PostgresNotifications, PostgresOutbox,
+    PostgresPasswordResets, PostgresPayments, PostgresPerformanceChanges, PostgresQueueRecords,
+    PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords, PostgresReservations,
+    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions, PostgresSettlements,
+    PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints,
+    PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 
@@ -56,6 +58,7 @@ pub struct Ports {
     pub users: Arc<dyn Users>,
     pub sessions: Arc<dyn Sessions>,
     pub password_resets: Arc<dyn PasswordResets>,
+    pub email_verifications: Arc<dyn EmailVerifications>,
     /// None if this server sends no mails.
     pub mailer: Option<Arc<dyn Mailer>>,
     pub catalog: Arc<dyn Catalog>,
@@ -118,6 +121,7 @@ impl Ports {
             users: Arc::new(MemoryUsers::new(records.clone())),
             sessions: Arc::new(MemorySessions::new(records.clone())),
             password_resets: Arc::new(MemoryPasswordResets::new(records.clone())),
+            email_verifications: Arc::new(MemoryEmailVerifications::new(records.clone())),
             mailer: Some(Arc::new(MemoryMailer::default())),
             catalog: Arc::new(MemoryCatalog::new(records.clone())),
             drafts: Arc::new(MemoryDrafts::new(records.clone())),
@@ -175,6 +179,7 @@ impl Ports {
             users: Arc::new(PostgresUsers::new(database.clone())),
             sessions: Arc::new(PostgresSessions::new(database.clone())),
             password_resets: Arc::new(PostgresPasswordResets::new(database.clone())),
+            email_verifications: Arc::new(PostgresEmailVerifications::new(database.clone())),
             catalog: Arc::new(PostgresCatalog::new(database.clone())),
             drafts: Arc::new(PostgresDrafts::new(database.clone())),
             performance_changes: Arc::new(PostgresPerformanceChanges::new(database.clone())),

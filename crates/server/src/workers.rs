@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use encore_app::card_saga::CardSaga;
 use encore_app::contexts::PerformanceContexts;
+use encore_app::email_verifications::EmailVerificationUseCases;
 use encore_app::error::AppError;
 use encore_app::password_resets::PasswordResetUseCases;
 use encore_app::reconciliation::Reconciler;
@@ -41,7 +42,7 @@ const FOLLOW_SESSIONS_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_SESSIONS_EVERY: Duration = Duration::from_secs(10);
 /// The interval at which mails that were asked for are sent.
 const SEND_MAILS_EVERY: Duration = Duration::from_millis(250);
-/// The pause between two deletions of expired password resets.
+/// The pause between two deletions of expired password resets, and of expired e-mail verifications.
 const SWEEP_RESETS_EVERY: Duration = Duration::from_mins(1);
 /// The pause between two deletions of what is kept of past queues, and of old requests.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
@@ -61,8 +62,8 @@ pub struct Workers {
     notifier: Option<Notifier>,
     alarms: AlarmConditions,
     sessions: SessionUseCases,
-    password_resets: Option<PasswordResetUseCases>,
     roles: Roles,
+    mails: Option<(PasswordResetUseCases, EmailVerificationUseCases)>,
     pub(crate) stores: StoreWatch,
 }
 
@@ -100,7 +101,7 @@ impl Workers {
             sessions,
             stores,
         } = parts;
-        let (password_resets, roles) = (None, Roles::ALL);
+        let (mails, roles) = (None, Roles::ALL);
         Self {
             room,
             sales_gate,
@@ -114,7 +115,7 @@ impl Workers {
             notifier,
             alarms,
             sessions,
-            password_resets,
+            mails,
             roles,
             stores,
         }
@@ -138,9 +139,9 @@ impl Workers {
         self
     }
 
-    /// The same loops, which send the mails of these resets.
-    pub(crate) fn with_password_resets(mut self, resets: PasswordResetUseCases) -> Self {
-        self.password_resets = Some(resets);
+    /// The same loops, which send the mails of these.
+    pub(crate) fn with_mails(mut self, resets: PasswordResetUseCases, of_emails: EmailVerificationUseCases) -> Self {
+        self.mails = Some((resets, of_emails));
         self
     }
 
@@ -195,7 +196,7 @@ impl Workers {
             notifier,
             alarms,
             sessions,
-            password_resets,
+            mails,
             roles,
             stores,
         } = self;
@@ -260,7 +261,7 @@ impl Workers {
             });
         }
         loops.sweep("sessions", SWEEP_SESSIONS_EVERY, sessions, |sessions| async move { sessions.sweep().await });
-        if let Some(resets) = password_resets {
+        if let Some((resets, of_emails)) = mails {
             // They wait in the memory of the instance that was asked for them.
             if roles.api {
                 loops.repeat(
@@ -269,8 +270,14 @@ impl Workers {
                     resets.clone(),
                     |resets| async move { resets.send_waiting().await },
                 );
+                loops.repeat("verification mails", SEND_MAILS_EVERY, of_emails.clone(), |of_emails| async move {
+                    of_emails.send_waiting().await
+                });
             }
             loops.sweep("password resets", SWEEP_RESETS_EVERY, resets, |resets| async move { resets.sweep().await });
+            loops.sweep("e-mail verifications", SWEEP_RESETS_EVERY, of_emails, |of_emails| async move {
+                of_emails.sweep().await
+            });
         }
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });

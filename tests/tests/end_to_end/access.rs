@@ -12,7 +12,7 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 /// Who needs no access token. Whoever adds an RPC here has decided that strangers may call it.
-const PUBLIC: [&str; 11] = [
+const PUBLIC: [&str; 13] = [
     "CatalogService/GetConcert",
     "CatalogService/GetPerformance",
     "CatalogService/GetSeatChart",
@@ -20,9 +20,11 @@ const PUBLIC: [&str; 11] = [
     "CatalogService/ListPerformances",
     "IdentityService/LogIn",
     "IdentityService/RefreshSession",
+    "IdentityService/RequestEmailVerification",
     "IdentityService/RequestPasswordReset",
     "IdentityService/ResetPassword",
     "IdentityService/SignUp",
+    "IdentityService/VerifyEmail",
     "QueueService/GetDraw",
 ];
 

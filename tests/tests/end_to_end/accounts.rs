@@ -173,6 +173,32 @@ async fn a_deleted_user_leaves_the_books(world: World) {
     assert_ne!(again.user.expect("a user").user_id, fan.user.to_string());
 }
 
+async fn nobody_signs_up_as_a_deleted_user(world: World) {
+    let User { fan, .. } = sign_up(world.channel(0)).await;
+    for email in [format!("{}@deleted.invalid", fan.user), "ADA@Deleted.Invalid".to_owned()] {
+        let message = identity::SignUpRequest {
+            email,
+            password: PASSWORD.into(),
+            display_name: "Zoë".into(),
+            ..Default::default()
+        };
+        let refusal = client(world.channel(0)).sign_up(message).await.expect_err("it stands for a deleted user");
+        assert_eq!(violated_fields(&refusal), ["email"]);
+    }
+    let message = identity::DeleteMeRequest { password: PASSWORD.into(), give_up_balances: false };
+    client(world.channel(0)).delete_me(fan.request(message)).await.expect("nobody has the placeholder");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_signs_up_as_a_deleted_user_on_durable_stores() {
+    nobody_signs_up_as_a_deleted_user(World::durable(1).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_signs_up_as_a_deleted_user_embedded() {
+    nobody_signs_up_as_a_deleted_user(World::embedded().await).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_user_leaves_the_books_on_two_instances() {
     a_deleted_user_leaves_the_books(World::durable(2).await).await;

@@ -1,18 +1,17 @@
 //! What mails say.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use encore_domain::identity::Email;
 use encore_domain::identity::password_reset::RESET_LIFETIME;
-use encore_domain::identity::session::{SECRET_BYTES, Secret};
+use encore_domain::identity::session::Secret;
 use encore_domain::mail::Mail;
 
-/// What each token begins with, so that tools that look for secrets know it.
+use crate::mail_token::{mail_token, read_mail_token};
+
 const PREFIX: &str = "encore_pr_";
 
 /// The mail with which a user sets a new password.
 pub(super) fn reset_mail(to: Email, secret: &Secret, link: Option<&str>) -> Mail {
-    let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret.0));
+    let token = mail_token(PREFIX, secret);
     let minutes = RESET_LIFETIME.as_secs() / 60;
     let how = match link {
         Some(link) => format!("Open this page to set a new password:\r\n\r\n{link}{token}"),
@@ -27,15 +26,13 @@ pub(super) fn reset_mail(to: Email, secret: &Secret, link: Option<&str>) -> Mail
 
 /// The secret of a token.
 pub(super) fn read_token(token: &str) -> Option<Secret> {
-    // One byte more than the secret, which a longer text would fill.
-    let mut bytes = [0; SECRET_BYTES + 1];
-    let length = URL_SAFE_NO_PAD.decode_slice(token.strip_prefix(PREFIX)?, &mut bytes).ok()?;
-    let (secret, _) = bytes.split_first_chunk()?;
-    (length == SECRET_BYTES).then_some(Secret(*secret))
+    read_mail_token(PREFIX, token)
 }
 
 #[cfg(test)]
 mod tests {
+    use encore_domain::identity::session::SECRET_BYTES;
+
     use super::*;
 
     #[test]

@@ -47,8 +47,8 @@ pub use clock::Clock;
 pub use drafts::Drafts;
 pub use event_publisher::EventPublisher;
 pub use identity::{
-    AccessTokens, AccountChanged, EmailTaken, EndedSession, HashingError, PasswordResets, Passwords, Refreshed,
-    Sessions, Users,
+    AccessTokens, AccountChanged, EmailTaken, EmailVerifications, EndedSession, HashingError, PasswordResets,
+    Passwords, Refreshed, Sessions, Users,
 };
 pub use ids::Ids;
 pub use mailer::Mailer;
@@ -84,14 +84,14 @@ pub use self::{
     audit::MockAudit, audit_log::MockAuditLog, booking::MockReservations, booking::MockSeatBlocks,
     booking::MockSeatChanges, booking::MockSeatLocks, card_payments::MockCardPayments, catalog::MockCatalog,
     clock::MockClock, drafts::MockDrafts, event_publisher::MockEventPublisher, identity::MockAccessTokens,
-    identity::MockPasswordResets, identity::MockPasswords, identity::MockSessions, identity::MockUsers, ids::MockIds,
-    mailer::MockMailer, notifications::MockNotifications, outbox::MockOutbox, page_tokens::MockPageTokens,
-    payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions, payments::MockPayments,
-    performance_changes::MockPerformanceChanges, queue::MockDraws, queue::MockLaneGrants, queue::MockQueueRecords,
-    queue::MockQueueStore, queue::MockQueueTokens, rate_limits::MockRateLimits, reconciliations::MockReconciliations,
-    refunds::MockRefunds, relay_cursor::MockRelayCursor, request_records::MockRequestRecords,
-    sales_switches::MockSalesSwitches, sent_alarms::MockSentAlarms, settlements::MockSettlements,
-    store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
-    webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints, webhooks::MockWebhookSender,
-    withdrawals::MockWithdrawals,
+    identity::MockEmailVerifications, identity::MockPasswordResets, identity::MockPasswords, identity::MockSessions,
+    identity::MockUsers, ids::MockIds, mailer::MockMailer, notifications::MockNotifications, outbox::MockOutbox,
+    page_tokens::MockPageTokens, payment_gateway::MockPaymentGateway, payment_gateway::MockSandboxActions,
+    payments::MockPayments, performance_changes::MockPerformanceChanges, queue::MockDraws, queue::MockLaneGrants,
+    queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens, rate_limits::MockRateLimits,
+    reconciliations::MockReconciliations, refunds::MockRefunds, relay_cursor::MockRelayCursor,
+    request_records::MockRequestRecords, sales_switches::MockSalesSwitches, sent_alarms::MockSentAlarms,
+    settlements::MockSettlements, store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets,
+    webhooks::MockSecretSeals, webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints,
+    webhooks::MockWebhookSender, withdrawals::MockWithdrawals,
 };

@@ -10,6 +10,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::ids::PerformanceId;
+
 /// How many bytes a key has.
 pub const DRAW_KEY_BYTES: usize = 32;
 const ROUNDS: u8 = 8;
@@ -119,6 +121,27 @@ pub struct DrawEntries {
     pub joined: Vec<u64>,
     /// Whether nobody can enter any more.
     pub closed: bool,
+}
+
+/// The entry of a fan in the draw of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DrawEntry {
+    /// Whose queue.
+    pub performance: PerformanceId,
+    /// The index of the lane.
+    pub lane: u8,
+    /// The fan's index in the draw of the lane.
+    pub index: u64,
+}
+
+/// The position among the entries of a fan, which are listed by performance and lane.
+pub type DrawEntryCursor = (PerformanceId, u8);
+
+impl DrawEntry {
+    /// See [`DrawEntryCursor`].
+    pub fn cursor(&self) -> DrawEntryCursor {
+        (self.performance, self.lane)
+    }
 }
 
 /// What is published of a lane's draw once the queue has opened.

@@ -15,7 +15,7 @@ mod wait;
 
 pub use admission::{AdmissionTerms, LaneTurns, STRIDE, limit_by_stock};
 pub use bucket::{BUCKET_SLACK, TokenBucket, burst};
-pub use draw::{DRAW_KEY_BYTES, Draw, DrawEntries, DrawKey, Drawn};
+pub use draw::{DRAW_KEY_BYTES, Draw, DrawEntries, DrawEntry, DrawEntryCursor, DrawKey, Drawn};
 pub use lane::{LANE_WEIGHT_MAX, LANES_MAX, Lane, LaneName, LanePass, Lanes, NotALane, NotLanes};
 pub use number_map::NumberMap;
 pub use record::{EndedToken, Inside, LaneRecord, QueueRecord, RESTORE_QUIET, RestoredLane, RestoredQueue};

@@ -45,6 +45,7 @@ pub(super) fn mail_of(to: Email, event: &Event, show: Option<&Show>) -> Option<M
         | Event::WalletToppedUp { .. }
         | Event::WalletWithdrawn { .. }
         | Event::UserSignedUp { .. }
+        | Event::UserEmailVerified { .. }
         | Event::UserDeleted { .. }
         | Event::UserRoleChanged { .. }
         | Event::PerformancePublished { .. }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::DrawClosed;
-use encore_domain::queue::DrawEntries;
+use encore_domain::queue::{DrawEntries, DrawEntry};
 
 /// The entries of the draws of all queues.
 #[derive(Default)]
@@ -45,6 +45,22 @@ impl DrawEntryRecords {
         let before = entries.indexes.len();
         while before - entries.indexes.len() < limit && entries.indexes.pop_first().is_some() {}
         before - entries.indexes.len()
+    }
+
+    /// The entries of a fan in all queues, by performance and lane.
+    pub fn of_user(&self, user: UserId) -> Vec<DrawEntry> {
+        let of_queue = |(performance, entries): (&PerformanceId, &QueueEntries)| {
+            let own = entries.indexes.iter().filter(|((_, fan), _)| *fan == user);
+            let entry = |((lane, _), index): (&(u8, UserId), &u64)| DrawEntry {
+                performance: *performance,
+                lane: *lane,
+                index: *index,
+            };
+            own.map(entry).collect::<Vec<_>>()
+        };
+        let mut own: Vec<DrawEntry> = self.0.iter().flat_map(of_queue).collect();
+        own.sort_unstable();
+        own
     }
 
     /// How many entered.

@@ -29,6 +29,23 @@ impl SignedUp {
     }
 }
 
+/// A user showed that mails are received at the address.
+#[derive(Serialize, Deserialize)]
+pub struct EmailVerified {
+    user_id: String,
+    at_ms: i64,
+}
+
+impl EmailVerified {
+    pub fn of(user: UserId, at: Timestamp) -> Self {
+        Self { user_id: user.to_string(), at_ms: at.timestamp_millis() }
+    }
+
+    pub fn read(self) -> QueryResult<Event> {
+        Ok(Event::UserEmailVerified { user: id(&self.user_id)?, at: time(self.at_ms)? })
+    }
+}
+
 /// A user's personal data was removed.
 #[derive(Serialize, Deserialize)]
 pub struct Deleted {

@@ -38,9 +38,9 @@ pub async fn run(args: CreateOperatorArgs) -> Result<(), CommandError> {
 }
 
 fn sign_up(email: &str, display_name: &str, password: &str) -> Result<SignUp, Vec<Violation>> {
-    match (Email::parse(email), DisplayName::parse(display_name), Password::parse(password)) {
+    match (Email::parse_to_sign_up(email), DisplayName::parse(display_name), Password::parse(password)) {
         (Ok(email), Ok(display_name), Ok(password)) => {
-            Ok(SignUp { email, password, display_name, role: Role::Operator })
+            Ok(SignUp { email, password, display_name, role: Role::Operator, is_vouched_for: true })
         }
         (email, display_name, password) => Err([
             email.err().map(|rule| Violation::new("--email", rule.to_string())),

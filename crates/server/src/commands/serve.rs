@@ -56,6 +56,7 @@ pub async fn run(args: &ServeArgs, alarms: &AlarmTap) -> Result<(), CommandError
     let encore = encore.cancelling(config.cancellation);
     let encore = encore.topping_up(config.top_ups).with_sessions(config.sessions);
     let encore = encore.linking_resets(config.mail.reset_link.clone());
+    let encore = encore.verifying_emails(config.mail.verification, config.mail.verification_link.clone());
     let encore = if config.mail.notifications { encore } else { encore.without_notifications() };
     let (encore, tls) = match config.tls.clone().map(ReloadedTls::open).transpose()? {
         Some(tls) => (encore.encrypting(tls.listener()), Some(tls)),

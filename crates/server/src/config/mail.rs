@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use encore_domain::identity::email_verification::VerificationPolicy;
 use encore_mailer::{Sender, SmtpMailer};
 
 use super::check::Check;
@@ -29,6 +30,13 @@ pub struct MailArgs {
     /// have the token alone.
     #[arg(long, env = "ENCORE_RESET_LINK")]
     pub reset_link: Option<String>,
+    /// Whether an e-mail address must be verified by mail before its user logs in: `off` or `required`. Required needs mails.
+    #[arg(long, env = "ENCORE_EMAIL_VERIFICATION", default_value = "off")]
+    pub email_verification: String,
+    /// What the link to verify an e-mail address begins with, such as `https://tickets.example.com/verify#`. The token follows. Default:
+    /// mails have the token alone.
+    #[arg(long, env = "ENCORE_VERIFICATION_LINK")]
+    pub verification_link: Option<String>,
     /// Whether fans are told by mail what happened to their reservations: `on` or `off`.
     #[arg(long, env = "ENCORE_NOTIFICATIONS", default_value = "on")]
     pub notifications: String,
@@ -41,6 +49,10 @@ pub struct MailConfig {
     pub route: Option<MailRoute>,
     /// What the link to set a new password begins with.
     pub reset_link: Option<String>,
+    /// Whether addresses are verified before anybody logs in.
+    pub verification: VerificationPolicy,
+    /// What the link to verify an address begins with.
+    pub verification_link: Option<String>,
     /// Whether fans are told what happened.
     pub notifications: bool,
 }
@@ -70,12 +82,18 @@ impl std::fmt::Debug for MailConfig {
     }
 }
 
+/// What a link begins with; the inner is none if there is none.
+#[expect(clippy::option_option, reason = "the outer is validity, the inner is presence")]
+fn link(check: &mut Check, variable: &str, link: Option<&str>) -> Option<Option<String>> {
+    let checked = link.map(|link| check.url(variable, link, &["https://", "http://"]));
+    checked.map_or(Some(None), |link| link.map(Some))
+}
+
 impl MailArgs {
     /// Checks the arguments.
     pub(super) fn read(&self, check: &mut Check, is_embedded: bool) -> Option<MailConfig> {
-        let link =
-            self.reset_link.as_deref().map(|link| check.url("ENCORE_RESET_LINK", link, &["https://", "http://"]));
-        let reset_link = link.map_or(Some(None), |link| link.map(Some));
+        let reset_link = link(check, "ENCORE_RESET_LINK", self.reset_link.as_deref());
+        let verification_link = link(check, "ENCORE_VERIFICATION_LINK", self.verification_link.as_deref());
         let folder = self.mail_folder.clone().or_else(|| is_embedded.then(|| EMBEDDED_FOLDER.to_owned()));
         let route = match (&self.smtp_url, folder) {
             (Some(_), Some(_)) if self.mail_folder.is_some() => {
@@ -93,13 +111,26 @@ impl MailArgs {
             }
             (None, None) => Some(None),
         };
+        let verification = match self.email_verification.as_str() {
+            "off" => Ok(VerificationPolicy::Optional),
+            "required" if matches!(route, Some(None)) => Err("required needs ENCORE_SMTP_URL or ENCORE_MAIL_FOLDER"),
+            "required" => Ok(VerificationPolicy::Required),
+            _ => Err("must be off or required"),
+        };
+        let verification = check.read("ENCORE_EMAIL_VERIFICATION", verification);
         let notifications = match self.notifications.as_str() {
             "on" => Ok(true),
             "off" => Ok(false),
             _ => Err("must be on or off"),
         };
         let notifications = check.read("ENCORE_NOTIFICATIONS", notifications);
-        Some(MailConfig { route: route?, reset_link: reset_link?, notifications: notifications? })
+        Some(MailConfig {
+            route: route?,
+            reset_link: reset_link?,
+            verification: verification?,
+            verification_link: verification_link?,
+            notifications: notifications?,
+        })
     }
 
     fn from(&self, check: &mut Check, is_embedded: bool) -> Option<Sender> {

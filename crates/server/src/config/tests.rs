@@ -1,6 +1,7 @@
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use encore_domain::identity::Password;
+use encore_domain::identity::email_verification::VerificationPolicy;
 
 use super::*;
 use crate::demo::OPERATOR_PASSWORD;
@@ -38,6 +39,8 @@ fn one_error_lists_every_invalid_argument() {
         "--smtp-url=http://x",
         "--mail-from=Encore <no-reply@example.com>",
         "--reset-link=ftp://x",
+        "--verification-link=x",
+        "--email-verification=perhaps",
         "--session-max-seconds=31536001",
         "--clock-tolerance-ms=99",
         "--queue-retention-days=0",
@@ -83,6 +86,8 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_SESSION_IDLE_SECONDS",
         "ENCORE_SMTP_URL",
         "ENCORE_RESET_LINK",
+        "ENCORE_VERIFICATION_LINK",
+        "ENCORE_EMAIL_VERIFICATION: must be off or required",
         "ENCORE_SESSION_MAX_SECONDS",
         "ENCORE_CLOCK_TOLERANCE_MS",
         "ENCORE_QUEUE_RETENTION_DAYS",
@@ -243,6 +248,21 @@ fn where_data_lasts_there_is_no_operator_that_nobody_asked_for() {
     let operator = Password::parse("my own password").ok();
     assert_eq!(demo(&["--demo", "--demo-operator-password=my own password"]), Ok(Some(Demo { operator })));
     assert_eq!(demo(&["--demo-operator-password=my own password"]).map_err(|errors| errors.0.len()), Err(1));
+}
+
+#[test]
+fn nobody_is_told_to_verify_an_address_without_a_mail() {
+    let key = format!("--token-keys=a:{}", "A".repeat(44));
+    let required = |flags: &[&str]| {
+        let durable = [&["--database-url=postgres://db", &key, "--email-verification=required"], flags].concat();
+        args(&durable).check().map(|config| config.mail.verification)
+    };
+    let errors = required(&[]).expect_err("no mails").0;
+    assert_eq!(errors, ["ENCORE_EMAIL_VERIFICATION: required needs ENCORE_SMTP_URL or ENCORE_MAIL_FOLDER"]);
+    let mails = ["--mail-folder=/tmp/mails", "--mail-from=Encore <no-reply@example.com>"];
+    assert_eq!(required(&mails), Ok(VerificationPolicy::Required));
+    let embedded = args(&[]).check().expect("the defaults are valid");
+    assert_eq!(embedded.mail.verification, VerificationPolicy::Optional);
 }
 
 #[test]

@@ -3,7 +3,8 @@ use thiserror::Error;
 
 use crate::error::{PortError, Unavailable};
 use crate::ids::{PerformanceId, UserId};
-use crate::queue::{DrawEntries, Drawn};
+use crate::page::{Page, PageRequest};
+use crate::queue::{DrawEntries, DrawEntry, DrawEntryCursor, Drawn};
 
 /// No fan can enter the draw any more: it is fixed how many fans of each lane take part.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -26,6 +27,7 @@ pub struct DrawClosed {
 /// - `closes_once`: from then on [`DrawClosed`] says how many entered, to every fan; closing again returns the same
 /// - `closes_under_contention`: every fan who entered before is counted, and no other
 /// - `counts_entries`: by lane, and whether the draw is closed; of a queue that nobody entered, too
+/// - `lists_the_entries_of_a_fan`: of all queues, by performance and lane, in pages of any size; those of others are not among them
 /// - `keeps_a_draw`: it is read back as it was stored, by lane
 /// - `draws_once`: a later call returns the stored draw and changes nothing
 /// - `draws_once_under_contention`: twenty concurrent calls return the same draw
@@ -47,6 +49,13 @@ pub trait Draws: Send + Sync {
 
     /// How many entered so far.
     async fn entries(&self, performance: PerformanceId) -> Result<DrawEntries, Unavailable>;
+
+    /// The entries of a fan in all queues.
+    async fn entries_of(
+        &self,
+        user: UserId,
+        page: PageRequest<DrawEntryCursor>,
+    ) -> Result<Page<DrawEntry, DrawEntryCursor>, Unavailable>;
 
     /// Stores a draw unless there is one. Returns the stored draw.
     async fn keep(&self, performance: PerformanceId, drawn: &[Drawn]) -> Result<Vec<Drawn>, Unavailable>;

@@ -92,6 +92,7 @@ impl Mails {
             | Event::WalletToppedUp { .. }
             | Event::WalletWithdrawn { .. }
             | Event::UserSignedUp { .. }
+            | Event::UserEmailVerified { .. }
             | Event::UserDeleted { .. }
             | Event::UserRoleChanged { .. }
             | Event::PerformancePublished { .. }

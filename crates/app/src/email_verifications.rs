@@ -91,7 +91,7 @@ impl EmailVerificationUseCases {
             return Err(AppError::Overloaded);
         }
         let email = sign_up.email.clone();
-        let pushed = match self.parts.identity.create_untold(sign_up, request, from).await? {
+        let pushed = match self.parts.identity.create_undisclosed(sign_up, request, from).await? {
             Creation::Created => self.mails.push(email.clone(), Asked::Verification(email)),
             Creation::EmailTaken => self.mails.push(email.clone(), Asked::Taken(email)),
             Creation::Repeated => Ok(()),

@@ -28,7 +28,7 @@ use crate::sessions::{SessionTokens, SessionUseCases};
 
 /// How long a sign-up takes that does not tell whether the address is taken: longer than a store needs to write a user, and to find
 /// the address taken, which is faster.
-const UNTOLD_WITHIN: Duration = Duration::from_millis(100);
+const UNDISCLOSED_WITHIN: Duration = Duration::from_millis(100);
 
 /// A user to create.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ impl IdentityUseCases {
 
     /// Creates a user without telling the caller whether the address is taken: not by the answer, and not by its time. So a repeat is not
     /// checked either, and a request id that was used for another request is not told.
-    pub(crate) async fn create_untold(
+    pub(crate) async fn create_undisclosed(
         &self,
         sign_up: SignUp,
         request: Option<RequestKey>,
@@ -160,7 +160,7 @@ impl IdentityUseCases {
             let _turn = self.turns.turn(from, sign_up.email.as_str()).await?;
             self.new_account(&sign_up).await?
         };
-        let (created, ()) = join(self.users.create(account, request), sleep(UNTOLD_WITHIN)).await;
+        let (created, ()) = join(self.users.create(account, request), sleep(UNDISCLOSED_WITHIN)).await;
         match created {
             Ok(Applied::Now(_)) => Ok(Creation::Created),
             Ok(Applied::Before(_)) | Err(RequestError::Reused) => Ok(Creation::Repeated),

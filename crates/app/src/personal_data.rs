@@ -105,37 +105,37 @@ impl PersonalDataUseCases {
         place: PersonalDataPlace,
     ) -> Result<(PersonalDataPart, Option<PersonalDataPlace>), AppError> {
         use PersonalDataPart as Part;
-        use PersonalDataPlace as Place;
+        use PersonalDataPlace as At;
         let PersonalDataParts { booking, payments, wallets, draws, audit_log, .. } = &self.0;
         Ok(match place {
-            Place::Person => {
+            At::Person => {
                 let person = self.person(user).await?;
-                (Part::Person(Box::new(person)), Some(Place::Reservations(None)))
+                (Part::Person(Box::new(person)), Some(At::Reservations(None)))
             }
-            Place::Reservations(after) => {
+            At::Reservations(after) => {
                 let page = booking.list_reservations(user, Vec::new(), page(after)).await?;
-                let (items, next) = split(page, Place::Reservations, Place::Payments(None));
+                let (items, next) = split(page, At::Reservations, At::Payments(None));
                 (Part::Reservations(items), Some(next))
             }
-            Place::Payments(after) => {
+            At::Payments(after) => {
                 let (items, next) =
-                    split(payments.list(user, page(after)).await?, Place::Payments, Place::WalletEntries(None));
+                    split(payments.list(user, page(after)).await?, At::Payments, At::WalletEntries(None));
                 (Part::Payments(items), Some(next))
             }
-            Place::WalletEntries(after) => {
+            At::WalletEntries(after) => {
                 let (items, next) =
-                    split(wallets.entries(user, page(after)).await?, Place::WalletEntries, Place::DrawEntries(None));
+                    split(wallets.entries(user, page(after)).await?, At::WalletEntries, At::DrawEntries(None));
                 (Part::WalletEntries(items), Some(next))
             }
-            Place::DrawEntries(after) => {
+            At::DrawEntries(after) => {
                 let (items, next) =
-                    split(draws.entries_of(user, page(after)).await?, Place::DrawEntries, Place::AuditEntries(None));
+                    split(draws.entries_of(user, page(after)).await?, At::DrawEntries, At::AuditEntries(None));
                 (Part::DrawEntries(items), Some(next))
             }
-            Place::AuditEntries(after) => {
+            At::AuditEntries(after) => {
                 let filter = AuditFilter { target: Some(user.0), ..AuditFilter::default() };
                 let Page { items, next } = audit_log.list(&filter, page(after)).await?;
-                (Part::AuditEntries(items), next.map(|next| Place::AuditEntries(Some(next))))
+                (Part::AuditEntries(items), next.map(|next| At::AuditEntries(Some(next))))
             }
         })
     }

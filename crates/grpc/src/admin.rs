@@ -27,7 +27,7 @@ use crate::authenticate::{access_ends_at, caller, watch_session};
 use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
-use crate::identity::{role_from_proto, to_proto as user_to_proto};
+use crate::identity::role_from_proto;
 use crate::new_performance::new_performance;
 use crate::page_token::Listings;
 use crate::queue_admin::{self, grant_time, queue_patch, queue_to_change, settings_to_proto};
@@ -36,6 +36,7 @@ use crate::sent_body::sent_body;
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown, end_with_access, end_with_session};
 use crate::to_proto::{money, timestamp};
+use crate::user_messages::user_to_proto;
 use crate::venues::{imported_to_proto, revision, venue_to_proto};
 
 pub(crate) struct AdminApi {

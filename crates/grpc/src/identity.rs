@@ -12,9 +12,9 @@ use encore_app::sessions::{EndedSessions, SessionUseCases};
 use encore_domain::identity::account_change::ProfileChange;
 use encore_domain::identity::contact::{AddressParts, NotAnAddressPart, Phone, PostalAddress};
 use encore_domain::identity::email_verification::VerificationPolicy;
-use encore_domain::identity::session::{DeviceName, Session};
-use encore_domain::identity::{DisplayName, Email, Password, Role, User};
-use encore_domain::ids::{SessionId, UserId};
+use encore_domain::identity::session::DeviceName;
+use encore_domain::identity::{DisplayName, Email, Password, Role};
+use encore_domain::ids::UserId;
 use encore_domain::ports::Clock;
 use encore_proto::identity::v1::{self as pb, identity_service_server::IdentityService};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ use crate::sent_body::sent_body;
 use crate::status::status;
 use crate::streams::{Frames, end_on_shutdown, end_with_access, end_with_session};
 use crate::to_proto::timestamp;
+use crate::user_messages::{session_to_proto, user_to_proto};
 
 /// The number of `SignUpRequest.password`.
 const PASSWORD_FIELD: u32 = 3;
@@ -79,7 +80,7 @@ impl IdentityService for IdentityApi {
         let signing_up = async move { identity.sign_up(sign_up, device, key, from).await };
         let (tokens, user) = self.calls.write_in_turn(signing_up).await?;
         Ok(Response::new(pb::SignUpResponse {
-            user: Some(to_proto(&user)),
+            user: Some(user_to_proto(&user)),
             access_token: tokens.access.token,
             expires_at: Some(timestamp(tokens.access.expires_at)),
             refresh_token: refresh_token_text(&tokens.refresh),
@@ -106,7 +107,7 @@ impl IdentityService for IdentityApi {
         Ok(Response::new(pb::LogInResponse {
             access_token: tokens.access.token,
             expires_at: Some(timestamp(tokens.access.expires_at)),
-            user: Some(to_proto(&user)),
+            user: Some(user_to_proto(&user)),
             refresh_token: refresh_token_text(&tokens.refresh),
             refresh_expires_at: Some(timestamp(tokens.session.expires_at)),
             session_id: tokens.session.id.to_string(),
@@ -174,7 +175,7 @@ impl IdentityService for IdentityApi {
         fields.finish()?;
         let identity = self.identity.clone();
         let user = self.calls.write(async move { identity.update_me(caller, change).await }).await?;
-        Ok(Response::new(pb::UpdateMeResponse { user: Some(to_proto(&user)) }))
+        Ok(Response::new(pb::UpdateMeResponse { user: Some(user_to_proto(&user)) }))
     }
 
     async fn change_password(
@@ -274,7 +275,7 @@ impl IdentityService for IdentityApi {
 
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Result<Response<pb::GetMeResponse>, Status> {
         let user = self.calls.read(self.identity.get_me(caller(&request)?)).await?;
-        Ok(Response::new(pb::GetMeResponse { user: Some(to_proto(&user)) }))
+        Ok(Response::new(pb::GetMeResponse { user: Some(user_to_proto(&user)) }))
     }
 }
 
@@ -310,43 +311,9 @@ fn postal_address(fields: &mut Fields, address: &pb::PostalAddress) -> Option<Po
     parsed.map_err(refuse).ok()
 }
 
-fn address_to_proto(address: &PostalAddress) -> pb::PostalAddress {
-    let AddressParts { street_address, postal_code, locality, region, country } = address.parts();
-    pb::PostalAddress {
-        street_address: street_address.to_vec(),
-        postal_code: postal_code.to_owned(),
-        locality: locality.to_owned(),
-        region: region.to_owned(),
-        country_code: country.to_owned(),
-    }
-}
-
-/// A session as its user sees it.
-pub(crate) fn session_to_proto(session: Session, own: Option<SessionId>) -> pb::Session {
-    pb::Session {
-        session_id: session.id.to_string(),
-        device_name: session.device.map(|device| device.as_str().to_owned()).unwrap_or_default(),
-        is_current: own == Some(session.id),
-        started_at: Some(timestamp(session.started_at)),
-        refreshed_at: Some(timestamp(session.refreshed_at)),
-        expires_at: Some(timestamp(session.expires_at)),
-    }
-}
-
 /// The name of a device, if there is one.
 fn device_name(fields: &mut Fields, text: &str) -> Option<DeviceName> {
     if text.is_empty() { None } else { fields.read("device_name", DeviceName::parse(text)) }
-}
-
-pub(crate) fn role_to_proto(role: Role) -> pb::Role {
-    match role {
-        Role::Fan => pb::Role::Fan,
-        Role::Support => pb::Role::Support,
-        Role::BoxOffice => pb::Role::BoxOffice,
-        Role::Operator => pb::Role::Operator,
-        Role::Auditor => pb::Role::Auditor,
-        Role::CheckIn => pb::Role::CheckIn,
-    }
 }
 
 /// The role; none if the field was not set.
@@ -359,19 +326,6 @@ pub(crate) fn role_from_proto(role: pb::Role) -> Option<Role> {
         pb::Role::Operator => Some(Role::Operator),
         pb::Role::Auditor => Some(Role::Auditor),
         pb::Role::CheckIn => Some(Role::CheckIn),
-    }
-}
-
-pub(crate) fn to_proto(user: &User) -> pb::User {
-    pb::User {
-        user_id: user.id.to_string(),
-        email: user.email.as_str().to_owned(),
-        display_name: user.display_name.as_str().to_owned(),
-        role: role_to_proto(user.role).into(),
-        created_at: Some(timestamp(user.created_at)),
-        phone: user.contact.phone.as_ref().map(|phone| phone.as_str().to_owned()).unwrap_or_default(),
-        postal_address: user.contact.address.as_ref().map(address_to_proto),
-        email_verified_at: user.email_verified_at.map(timestamp),
     }
 }
 

@@ -46,6 +46,7 @@ mod shares;
 mod status;
 mod streams;
 mod to_proto;
+mod user_messages;
 mod venues;
 mod wallet;
 mod webhooks;

@@ -14,10 +14,10 @@ use tonic::Status;
 
 use crate::booking::to_proto as reservation_to_proto;
 use crate::calls::Calls;
-use crate::identity::{session_to_proto, to_proto as user_to_proto};
 use crate::payment::to_proto as payment_to_proto;
 use crate::shares::ShareOf;
 use crate::to_proto::{money, timestamp};
+use crate::user_messages::{session_to_proto, user_to_proto};
 use crate::wallet::to_proto as wallet_entry_to_proto;
 
 /// The parts of a user's data. Each is read when the client has taken the one before it, in a turn of its own.

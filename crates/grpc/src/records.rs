@@ -17,10 +17,10 @@ use crate::authenticate::caller;
 use crate::booking::{states, to_proto as reservation_to_proto};
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::identity::{role_to_proto, to_proto as user_to_proto};
 use crate::page_token::Listings;
 use crate::payment::to_proto as payment_to_proto;
 use crate::to_proto::timestamp;
+use crate::user_messages::{role_to_proto, user_to_proto};
 
 pub(crate) struct RecordsApi {
     pub(crate) records: RecordsUseCases,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use encore_domain::booking::alternatives::Orphans;
 use encore_domain::booking::hold_change::{ExtendRefusal, Extension, ReleaseRefusal};
 use encore_domain::booking::seat_state::{Locker, SeatStatus};
-use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter};
+use encore_domain::booking::{Claim, Reservation, ReservationCursor, ReservationFilter, SoldSeat};
 use encore_domain::catalog::Performance;
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::error::{RequestError, Unavailable};
@@ -114,6 +114,14 @@ impl Reservations for Disk {
 
     async fn owned(&self, performance: PerformanceId, user: UserId) -> Result<u32, Unavailable> {
         self.reservations.owned(performance, user).await
+    }
+
+    async fn sold_seats(
+        &self,
+        performance: PerformanceId,
+        page: PageRequest<Slot>,
+    ) -> Result<Page<SoldSeat, Slot>, Unavailable> {
+        self.reservations.sold_seats(performance, page).await
     }
 
     async fn claims(&self, performance: PerformanceId) -> Result<Vec<Claim>, Unavailable> {

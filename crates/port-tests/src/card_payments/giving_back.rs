@@ -49,6 +49,9 @@ pub async fn gives_up_if_the_seats_are_taken(bench: RecordBench) {
     let claims = bench.reservations.claims(hold.performance).await.expect("the store answers");
     assert_eq!(claims, [Claim::held(other.slots()[0], other.id, other.user, other.expires_at)]);
     bench.reported(&card, &[(Step::Void, Outcome::Succeeded)], at).await;
+    // Sweeps end the hold of the other fan, whose deadline has passed too.
+    let expire = async || bench.reservations.expire_due(at, 100).await.expect("the store answers").len();
+    assert_eq!(expire().await, 1);
     bench.assert_audited(&hold).await;
 
     // A gateway that takes the money at once has to give it back.
@@ -62,6 +65,7 @@ pub async fn gives_up_if_the_seats_are_taken(bench: RecordBench) {
     let (charge, back) = (TransferKind::Charge, TransferKind::CardRefund);
     assert_eq!(bench.kinds(hold.user).await, [(charge, 24_000, 24_000), (back, -24_000, 0)]);
     bench.reported(&card, &[(Step::Refund(refund.id), Outcome::Succeeded)], at).await;
+    assert_eq!(expire().await, 1);
     bench.assert_audited(&hold).await;
 }
 

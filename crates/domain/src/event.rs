@@ -3,6 +3,7 @@
 pub mod message;
 mod queue_change;
 pub mod relay;
+pub mod seat_feed;
 mod staff_cause;
 
 use thiserror::Error;
@@ -12,6 +13,7 @@ use crate::audit_log::StaffAct;
 use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
 use crate::catalog::Performance;
+use crate::catalog::seat_chart::Slot;
 use crate::identity::Role;
 use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
@@ -32,6 +34,8 @@ pub enum Event {
     HoldChanged {
         /// The hold after the change.
         hold: Reservation,
+        /// The seats that it lost by the change, in the order of their slots.
+        released: Vec<Slot>,
         /// When it was changed.
         at: Timestamp,
     },

@@ -2,6 +2,7 @@
 
 mod data;
 mod json;
+mod seat_feed;
 
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::event::Event;
@@ -11,7 +12,8 @@ use encore_proto::events::v1::event::Data;
 use prost::Message;
 use thiserror::Error;
 
-pub use self::json::{NotAnEvent, from_json_line, to_json_line};
+pub use self::json::{NotAnEvent, from_json_line, key_of_line, to_json_line};
+pub use self::seat_feed::{SEAT_STATE_CHANGED, SeatMessage, encode_seat_changes, read_seat_change};
 
 /// The attribute `source` of all events.
 pub const SOURCE: &str = "/encore";
@@ -70,7 +72,7 @@ pub fn encode(event: &Event, chart: Option<&SeatChart>) -> Result<EventMessage, 
         data_type: type_of(event)?.to_owned(),
         subject: data::subject(event),
         at: event.at(),
-        key: event.key(),
+        key: event.key().to_string(),
         data: encoded(&data::of(event, chart)?),
     })
 }
@@ -140,8 +142,8 @@ mod tests {
 
             let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
             assert_eq!(data.encode_to_vec(), message.data);
-            assert_eq!((message.id, message.at, message.key), (event.id(), event.at(), event.key()));
-            assert_eq!((proto.subject, proto.partition_key), (message.subject, message.key.to_string()));
+            assert_eq!((message.id, message.at, &message.key), (event.id(), event.at(), &event.key().to_string()));
+            assert_eq!((proto.subject, proto.partition_key), (message.subject, message.key));
         }
     }
 

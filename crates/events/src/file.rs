@@ -98,14 +98,14 @@ fn append(folder: &Path, limits: FileLimits, lines: &[String]) -> io::Result<()>
     own(folder)?;
     let lock = private().append(true).open(folder.join(LOCK))?;
     lock_soon(&lock)?;
-    let (mut file, mut bytes) = open_current(folder)?;
+    let (mut file, mut bytes) = open_lines(folder, CURRENT)?;
     let mut text = String::new();
     for line in lines {
         let with_line = bytes + text.len() as u64 + line.len() as u64 + 1;
         if with_line > limits.file_bytes_max && with_line > line.len() as u64 + 1 {
             write(&mut file, &text)?;
             rotate(folder, limits)?;
-            (file, bytes) = open_current(folder)?;
+            (file, bytes) = open_lines(folder, CURRENT)?;
             text.clear();
         }
         text.push_str(line);
@@ -116,7 +116,7 @@ fn append(folder: &Path, limits: FileLimits, lines: &[String]) -> io::Result<()>
 
 /// Creates the folder for this user alone. One of another user than root is refused, and a link: the default is a name that others can
 /// guess, in a folder in which everybody may create files.
-fn own(folder: &Path) -> io::Result<()> {
+pub(crate) fn own(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let found = fs::symlink_metadata(folder)?;
     if found.is_dir() && [0, rustix::process::geteuid().as_raw()].contains(&found.uid()) {
@@ -126,14 +126,14 @@ fn own(folder: &Path) -> io::Result<()> {
 }
 
 /// Options for a file that only this user may read.
-fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).mode(0o600);
     options
 }
 
 /// Locks, unless another process writes for longer than [`LOCK_TRIES`] pauses.
-fn lock_soon(lock: &File) -> io::Result<()> {
+pub(crate) fn lock_soon(lock: &File) -> io::Result<()> {
     for _ in 0..LOCK_TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(()),
@@ -144,14 +144,16 @@ fn lock_soon(lock: &File) -> io::Result<()> {
     Err(io::Error::other("another process writes there"))
 }
 
-fn write(file: &mut File, text: &str) -> io::Result<()> {
+/// Writes to the disk.
+pub(crate) fn write(file: &mut File, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_data()
 }
 
-/// Opens the current file, without a line that was torn when a process died. Nobody was told that its event is published.
-fn open_current(folder: &Path) -> io::Result<(File, u64)> {
-    let path = folder.join(CURRENT);
+/// Opens a file to append to, without a line that was torn when a process died. Nobody was told that its event is published. Returns
+/// its size, too.
+pub(crate) fn open_lines(folder: &Path, name: &str) -> io::Result<(File, u64)> {
+    let path = folder.join(name);
     let is_new = !path.exists();
     let mut file = private().read(true).append(true).open(path)?;
     if is_new {
@@ -195,7 +197,7 @@ fn rotate(folder: &Path, limits: FileLimits) -> io::Result<()> {
 }
 
 /// Names of files are durable when their folder is.
-fn sync(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod charts;
+mod compacted_file;
 mod file;
 mod file_reader;
 #[cfg(feature = "kafka")]
@@ -13,6 +14,7 @@ mod webhooks;
 #[cfg(not(feature = "kafka"))]
 mod without_kafka;
 
+pub use compacted_file::{CompactedFilePublisher, CompactedLimits, compacted_file};
 pub use file::{FileLimits, FilePublisher, event_files};
 pub use file_reader::FileReader;
 #[cfg(feature = "kafka")]

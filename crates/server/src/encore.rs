@@ -43,7 +43,7 @@ use encore_payment_gateway::WebhookSecrets;
 use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
-use self::events::{event_backlog, notifier, relay, webhook_deliverer, webhooks};
+use self::events::{event_backlog, notifier, relay, seat_relay, webhook_deliverer, webhooks};
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::stock::SeatMapStock;
@@ -429,6 +429,7 @@ fn workers(
         reconciler: reconciler(ports),
         outbox: ports.outbox.clone(),
         relay: relay(ports),
+        seat_relay: seat_relay(ports),
         webhooks: webhook_deliverer(ports),
         notifier: notifier(ports),
         sessions,

@@ -40,6 +40,8 @@ use crate::system::{SystemClock, SystemIds, cores};
 const EVENT_RELAY: &str = "events";
 /// The name of what tells fans of events.
 const NOTIFIER: &str = "notifications";
+/// The name of the relay of the seat feed.
+const SEAT_FEED: &str = "seats";
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
@@ -82,6 +84,10 @@ pub struct Ports {
     pub notifier_cursor: Arc<dyn RelayCursor>,
     /// None if events are not published.
     pub publisher: Option<Arc<dyn EventPublisher>>,
+    /// Where the relay of the seat feed is.
+    pub seat_feed_cursor: Arc<dyn RelayCursor>,
+    /// None if there is no seat feed.
+    pub seat_publisher: Option<Arc<dyn EventPublisher>>,
     pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
     pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
     pub webhook_sender: Arc<dyn WebhookSender>,
@@ -137,6 +143,8 @@ impl Ports {
             notifications: Arc::new(MemoryNotifications::new(records.clone())),
             notifier_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), NOTIFIER)),
             publisher: None,
+            seat_feed_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), SEAT_FEED)),
+            seat_publisher: None,
             webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
             webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
             webhook_sender: Arc::new(HttpWebhookSender::new(Reach::Public)),
@@ -190,6 +198,7 @@ impl Ports {
             relay_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), EVENT_RELAY)),
             notifications: Arc::new(PostgresNotifications::new(database.clone())),
             notifier_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), NOTIFIER)),
+            seat_feed_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), SEAT_FEED)),
             webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
             webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),

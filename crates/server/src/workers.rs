@@ -1,8 +1,9 @@
 //! The background loops of every instance. Every step is idempotent and may run on several instances at the same time,
 //! so a step that fails is retried.
 
+mod repeat;
+
 use std::error::Error;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,11 @@ use encore_domain::ports::Outbox;
 use encore_events::{Notifier, Relay, WebhookDeliverer};
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
-use metrics::{counter, histogram};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::warn;
 
+pub(crate) use self::repeat::repeat;
 use crate::store_watch::{LOOK_EVERY, StoreWatch};
 
 /// The interval at which expired holds are ended.
@@ -60,6 +60,7 @@ pub struct Workers {
     reconciler: Option<Reconciler>,
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
+    seat_relay: Option<Relay>,
     webhooks: WebhookDeliverer,
     notifier: Option<Notifier>,
     sessions: SessionUseCases,
@@ -77,6 +78,7 @@ pub(crate) struct WorkerParts {
     pub(crate) reconciler: Option<Reconciler>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) relay: Option<Relay>,
+    pub(crate) seat_relay: Option<Relay>,
     pub(crate) webhooks: WebhookDeliverer,
     pub(crate) notifier: Option<Notifier>,
     pub(crate) sessions: SessionUseCases,
@@ -94,6 +96,7 @@ impl Workers {
             reconciler,
             outbox,
             relay,
+            seat_relay,
             webhooks,
             notifier,
             sessions,
@@ -109,6 +112,7 @@ impl Workers {
             reconciler,
             outbox,
             relay,
+            seat_relay,
             webhooks,
             notifier,
             sessions,
@@ -182,6 +186,7 @@ impl Workers {
             reconciler,
             outbox,
             relay,
+            seat_relay,
             webhooks,
             notifier,
             sessions,
@@ -255,6 +260,9 @@ impl Workers {
         }
         let relay = relay.map(|relay| keeping_for(notifier.as_ref(), relay));
         loops.relay(outbox, relay.clone());
+        if let Some(relay) = seat_relay.clone() {
+            loops.publish("seat relay", relay);
+        }
         loops.deliver(webhooks.clone());
         loops.notify(notifier.clone());
         if let Some(reconciler) = reconciler {
@@ -270,6 +278,9 @@ impl Workers {
         }
         if let Some(relay) = relay {
             report("event relay", relay.release().await);
+        }
+        if let Some(relay) = seat_relay {
+            report("seat relay", relay.release().await);
         }
     }
 }
@@ -317,8 +328,12 @@ impl Loops {
                 outbox.close_window().await
             });
         };
+        self.publish("event relay", relay);
+    }
+
+    fn publish(&mut self, name: &'static str, relay: Relay) {
         let stop = self.stop.clone();
-        self.sweep("event relay", Relay::POLL_EVERY, relay, move |relay| {
+        self.sweep(name, Relay::POLL_EVERY, relay, move |relay| {
             let stop = stop.clone();
             async move { relay.step(&stop).await }
         });
@@ -394,49 +409,5 @@ impl Loops {
             if stores.may_sweep() { sweep(on.clone()).left_future() } else { look(on.clone()).right_future() }
         };
         self.running.spawn(repeat(name, self.stop.clone(), pause, || true, step));
-    }
-}
-
-/// Repeats a step until `stop` is cancelled, while it `may` run. The first failure and the first success after it are logged, not
-/// the failures between them. A step that panics is repeated, too.
-pub(crate) async fn repeat<E, F>(
-    name: &'static str,
-    stop: CancellationToken,
-    pause: Duration,
-    may: impl Fn() -> bool,
-    step: impl Fn() -> F,
-) where
-    E: Error + 'static,
-    F: Future<Output = Result<(), E>>,
-{
-    let mut failing = false;
-    while !stop.is_cancelled() {
-        if may() {
-            let began = Instant::now();
-            let outcome = AssertUnwindSafe(step()).catch_unwind().await;
-            histogram!("encore_worker_step_duration_seconds", "worker" => name).record(began.elapsed());
-            if !matches!(outcome, Ok(Ok(()))) {
-                counter!("encore_worker_failures_total", "worker" => name).increment(1);
-            }
-            match outcome {
-                Ok(Ok(())) if failing => {
-                    info!(worker = name, "worker step succeeded again; worker recovered");
-                    failing = false;
-                }
-                Ok(Err(error)) if !failing => {
-                    warn!(worker = name, error = &error as &dyn Error, "worker step failed; retrying");
-                    failing = true;
-                }
-                Ok(Ok(()) | Err(_)) => {}
-                Err(_) => {
-                    error!(worker = name, "worker step panicked; retrying");
-                    failing = true;
-                }
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sleep(pause) => {}
-        }
     }
 }

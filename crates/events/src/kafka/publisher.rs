@@ -109,9 +109,10 @@ impl KafkaPublisher {
     }
 
     async fn create_topic(&self, config: &ClientConfig) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let KafkaTarget { topic, partitions, replication, .. } = &self.target;
+        let KafkaTarget { topic, partitions, replication, is_compacted, .. } = &self.target;
         let replication = TopicReplication::Fixed(replication.unwrap_or(-1));
         let new = NewTopic::new(topic, *partitions, replication).set("max.message.bytes", MESSAGE_BYTES_MAX);
+        let new = if *is_compacted { new.set("cleanup.policy", "compact") } else { new };
         let admin: AdminClient<Quiet> = ClientConfig::new()
             .set("bootstrap.servers", config.get("bootstrap.servers").unwrap_or_default())
             .create_with_context(Quiet)?;
@@ -137,8 +138,7 @@ impl KafkaPublisher {
         let mut sent: Vec<(usize, DeliveryFuture)> = Vec::with_capacity(batch.len());
         for (index, event) in batch.iter().enumerate() {
             if outcomes[index] == PublishOutcome::Published {
-                let key = event.key.to_string();
-                let record = record(&self.target.topic, &key, event);
+                let record = record(&self.target.topic, event);
                 sent.push((index, producer.send_result(record).map_err(|(error, _)| error)?));
             }
         }
@@ -203,11 +203,7 @@ fn refuse(batch: &[EventMessage], index: usize, error: &KafkaError, outcomes: &m
 }
 
 /// An event in the binary mode of CloudEvents, of which the producer keeps a copy.
-fn record<'event>(
-    topic: &'event str,
-    key: &'event String,
-    event: &'event EventMessage,
-) -> FutureRecord<'event, String, Vec<u8>> {
+fn record<'event>(topic: &'event str, event: &'event EventMessage) -> FutureRecord<'event, String, Vec<u8>> {
     let time = event.at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let headers = [
         ("ce_specversion", "1.0"),
@@ -220,7 +216,7 @@ fn record<'event>(
     ];
     let owned = OwnedHeaders::new_with_capacity(headers.len());
     let headers = headers.into_iter().fold(owned, |all, (key, value)| all.insert(Header { key, value: Some(value) }));
-    FutureRecord::to(topic).key(key).payload(&event.data).headers(headers)
+    FutureRecord::to(topic).key(&event.key).payload(&event.data).headers(headers)
 }
 
 /// The event of a message; none if it is not one that Encore published.
@@ -235,7 +231,7 @@ pub fn from_kafka(message: &impl Message) -> Option<EventMessage> {
         data_type: header(TYPE)?,
         subject: header(SUBJECT)?,
         at: DateTime::parse_from_rfc3339(&header(TIME)?).ok()?.with_timezone(&Utc),
-        key: str::from_utf8(message.key()?).ok()?.parse().ok()?,
+        key: String::from_utf8(message.key()?.to_vec()).ok()?,
         data: message.payload()?.to_vec(),
     })
 }

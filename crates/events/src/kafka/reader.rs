@@ -17,6 +17,10 @@ pub struct KafkaReader {
     consumer: BaseConsumer,
     /// How many messages were there when it was opened.
     length: u64,
+    topic: String,
+    exists: bool,
+    /// Where the partitions that were not empty ended when it was opened.
+    ends: Vec<(i32, i64)>,
 }
 
 impl KafkaReader {
@@ -30,20 +34,40 @@ impl KafkaReader {
             .set("enable.auto.commit", "false")
             .create()?;
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN)?;
-        let (mut partitions, mut length) = (TopicPartitionList::new(), 0);
+        let (mut partitions, mut length, mut ends) = (TopicPartitionList::new(), 0, Vec::new());
         for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
             let (low, high) = consumer.fetch_watermarks(topic, partition.id(), ANSWER_WITHIN)?;
             length += u64::try_from(high - low).unwrap_or_default();
+            if from_beginning && low < high {
+                ends.push((partition.id(), high));
+            }
             let offset = Offset::Offset(if from_beginning { low } else { high });
             partitions.add_partition_offset(topic, partition.id(), offset)?;
         }
         consumer.assign(&partitions)?;
-        Ok(Self { consumer, length })
+        let exists = partitions.count() > 0;
+        Ok(Self { consumer, length, topic: topic.to_owned(), exists, ends })
     }
 
     /// How many messages the topic had when it was opened.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Whether the broker has the topic.
+    pub fn exists(&self) -> bool {
+        self.exists
+    }
+
+    /// Whether all was read that was there when it was opened. In a topic that is compacted, that is fewer messages than
+    /// [`length`](Self::length) says.
+    pub fn has_read_all(&self) -> Result<bool, KafkaError> {
+        let positions = self.consumer.position()?;
+        let is_read = |(partition, end): &(i32, i64)| {
+            let position = positions.find_partition(&self.topic, *partition).map(|found| found.offset());
+            matches!(position, Some(Offset::Offset(next)) if next >= *end)
+        };
+        Ok(self.ends.iter().all(is_read))
     }
 
     /// The next message, in the order of its partition; none if there is none in time. A message that is no event is an inner none.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::RecordBench;
 use crate::answers::{assert_reused, made, refused, repeated};
 use crate::bench::identity_of;
-use crate::fixtures::{altered, at_secs, hold, hold_at, id, request};
+use crate::fixtures::{altered, at_secs, hold, hold_at, id, request, slots};
 use crate::paging::SIZES;
 
 pub async fn lists_newest_first(bench: RecordBench) {
@@ -124,9 +124,16 @@ pub async fn writes_events(bench: RecordBench) {
         Event::HoldReleased(given_back),
         Event::HoldPlaced(missed.clone()),
         Event::HoldPlaced(changed),
-        Event::HoldChanged { hold: less, at: at_secs(1) },
-        Event::HoldChanged { hold: longer, at: at_secs(2) },
+        Event::HoldChanged { hold: less, released: slots(&[2]), at: at_secs(1) },
+        Event::HoldChanged { hold: longer, released: vec![], at: at_secs(2) },
         Event::HoldExpired(missed),
     ];
     assert_eq!(bench.events().await, expected.map(|event| identity_of(&event)));
+    let mut released = Vec::new();
+    for event in bench.read_events().await {
+        if let Event::HoldChanged { released: slots, .. } = event {
+            released.push(slots);
+        }
+    }
+    assert_eq!(released, [slots(&[2]), vec![]]);
 }

@@ -126,6 +126,6 @@ impl TailArgs {
     fn admits(&self, event: &EventMessage) -> bool {
         let short = event.data_type.strip_prefix(PACKAGE).unwrap_or(&event.data_type);
         let is_of_type = |name: &String| *name == event.data_type || name == short;
-        (self.types.is_empty() || self.types.iter().any(is_of_type)) && self.key.is_none_or(|key| key == event.key)
+        (self.types.is_empty() || self.types.iter().any(is_of_type)) && self.key.is_none_or(|key| key.to_string() == event.key)
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use encore_domain::ports::{EventPublisher, Mailer};
-use encore_events::{FilePublisher, HttpWebhookSender};
+use encore_events::{CompactedFilePublisher, FilePublisher, HttpWebhookSender};
 use encore_grpc::ConnectionLimits;
 use encore_mailer::{FolderMailer, SmtpMailer};
 use encore_redis_store::{Redis, eviction_policy};
@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
 use crate::config::{
-    Config, Gateway, GatewayWebhookConfig, MailConfig, MailRoute, MetricsConfig, Publisher, ServeArgs, Stores,
+    Config, Gateway, GatewayWebhookConfig, MailConfig, MailRoute, MetricsConfig, Publisher, SeatFeed, ServeArgs, Stores,
 };
 use crate::demo;
 use crate::encore::Encore;
@@ -38,7 +38,8 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
     let webhook_sender = Arc::new(HttpWebhookSender::new(config.events.reach));
-    let ports = Ports { publisher: publisher(&config)?, webhook_sender, ..ports };
+    let (publisher, seat_publisher) = (publisher(&config)?, seat_publisher(&config)?);
+    let ports = Ports { publisher, seat_publisher, webhook_sender, ..ports };
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
@@ -121,6 +122,18 @@ fn publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, Command
             info!(folder = %folder.display(), "publishing events to files");
             Some(Arc::new(FilePublisher::new(folder.clone(), *limits)))
         }
+    })
+}
+
+/// Where the seat feed is published.
+fn seat_publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, CommandError> {
+    Ok(match &config.events.seat_feed {
+        SeatFeed::Off => None,
+        SeatFeed::Kafka(target) => {
+            info!(?target, "publishing the seat feed to kafka");
+            Some(target.clone().publisher()?)
+        }
+        SeatFeed::File(folder, limits) => Some(Arc::new(CompactedFilePublisher::new(folder.clone(), *limits))),
     })
 }
 

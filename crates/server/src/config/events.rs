@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use encore_events::{FileLimits, HAS_KAFKA, KafkaTarget, Reach, WithoutKafka};
+use encore_events::{CompactedLimits, FileLimits, HAS_KAFKA, KafkaTarget, Reach, WithoutKafka};
 
 use super::check::Check;
 
@@ -23,6 +23,9 @@ pub struct EventArgs {
     /// The topic of events. It is created if it does not exist.
     #[arg(long, env = "ENCORE_KAFKA_TOPIC", default_value = "encore.events")]
     pub kafka_topic: String,
+    /// The topic of the seat feed: the status of each seat, compacted by seat; `off` for none. It is created if it does not exist.
+    #[arg(long, env = "ENCORE_KAFKA_SEAT_TOPIC", default_value = "encore.seats")]
+    pub kafka_seat_topic: String,
     /// How many partitions the topic gets if it is created (1 to 1000).
     #[arg(long, env = "ENCORE_KAFKA_PARTITIONS", default_value = "12")]
     pub kafka_partitions: String,
@@ -53,6 +56,8 @@ pub struct EventArgs {
 pub struct Events {
     /// Where events are published.
     pub publisher: Publisher,
+    /// Where the seat feed is published.
+    pub seat_feed: SeatFeed,
     /// For how long they are kept after that.
     pub retention: Duration,
     /// Where webhooks may go.
@@ -70,6 +75,17 @@ pub enum Publisher {
     Kafka(KafkaTarget),
 }
 
+/// Where the seat feed is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeatFeed {
+    /// Nowhere: there is none.
+    Off,
+    /// To a file in the folder of the events.
+    File(PathBuf, CompactedLimits),
+    /// To a compacted topic of Kafka.
+    Kafka(KafkaTarget),
+}
+
 impl EventArgs {
     /// Checks the arguments of an instance that listens on `listen`.
     pub(super) fn read(&self, check: &mut Check, is_embedded: bool, listen: Option<SocketAddr>) -> Option<Events> {
@@ -79,6 +95,7 @@ impl EventArgs {
         let hours = self.event_retention_hours.as_deref().unwrap_or(default);
         let hours = check.number("ENCORE_EVENT_RETENTION_HOURS", hours, 1..=8_760);
         let kafka = self.kafka(check);
+        let seat_topic = self.further_topic(check, "ENCORE_KAFKA_SEAT_TOPIC", &self.kafka_seat_topic);
         let folder = match self.event_files.as_deref() {
             Some("") => {
                 check.0.push("ENCORE_EVENT_FILES: must be a folder or off".to_owned());
@@ -98,18 +115,23 @@ impl EventArgs {
             (None, Some(folder)) => Publisher::Files(folder, limits),
             (None, None) => Publisher::Off,
         };
+        let seat_feed = match &publisher {
+            Publisher::Off => SeatFeed::Off,
+            Publisher::Files(folder, limits) => SeatFeed::File(folder.clone(), as_compacted(*limits)),
+            Publisher::Kafka(target) => match seat_topic? {
+                Some(topic) => SeatFeed::Kafka(KafkaTarget { topic, is_compacted: true, ..target.clone() }),
+                None => SeatFeed::Off,
+            },
+        };
         let reach = if self.webhook_private_addresses { Reach::Anywhere } else { Reach::Public };
-        Some(Events { publisher, retention: Duration::from_hours(hours?.into()), reach })
+        Some(Events { publisher, seat_feed, retention: Duration::from_hours(hours?.into()), reach })
     }
 }
 
 impl EventArgs {
     /// The topic, if brokers are named. An invalid value is recorded as a violation.
     fn kafka(&self, check: &mut Check) -> Option<KafkaTarget> {
-        let name_fits = (1..=249).contains(&self.kafka_topic.len())
-            && self.kafka_topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        let rule = "must be 1 to 249 letters, digits or - _ .";
-        let topic = check.read("ENCORE_KAFKA_TOPIC", if name_fits { Ok(self.kafka_topic.clone()) } else { Err(rule) });
+        let topic = check.read("ENCORE_KAFKA_TOPIC", topic_name(&self.kafka_topic));
         let partitions = check.number("ENCORE_KAFKA_PARTITIONS", &self.kafka_partitions, 1..=1_000);
         let replicas = self.kafka_replicas.as_deref();
         let replicas = replicas.map(|replicas| check.number("ENCORE_KAFKA_REPLICAS", replicas, 1..=10));
@@ -127,8 +149,36 @@ impl EventArgs {
         let brokers =
             check.read("ENCORE_KAFKA_BROKERS", if are_addresses { Ok(brokers.to_owned()) } else { Err(rule) });
         let replication = replicas.flatten().map(u32::cast_signed);
-        Some(KafkaTarget { brokers: brokers?, topic: topic?, partitions: partitions?.cast_signed(), replication })
+        Some(KafkaTarget {
+            brokers: brokers?,
+            topic: topic?,
+            partitions: partitions?.cast_signed(),
+            replication,
+            is_compacted: false,
+        })
     }
+}
+
+impl EventArgs {
+    /// A topic beside that of events; an inner none if it is off.
+    fn further_topic(&self, check: &mut Check, variable: &str, name: &str) -> Option<Option<String>> {
+        if name == "off" {
+            return Some(None);
+        }
+        let other = if name == self.kafka_topic { Err("must not be the topic of events") } else { Ok(()) };
+        check.read(variable, other.and_then(|()| topic_name(name))).map(Some)
+    }
+}
+
+fn topic_name(name: &str) -> Result<String, &'static str> {
+    let fits = (1..=249).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if fits { Ok(name.to_owned()) } else { Err("must be 1 to 249 letters, digits or - _ .") }
+}
+
+/// The file of the seat feed is compacted from the size of a file of events on, and takes as much as all of them at most.
+fn as_compacted(FileLimits { file_bytes_max, files_max }: FileLimits) -> CompactedLimits {
+    CompactedLimits { compacted_from: file_bytes_max, bytes_max: file_bytes_max.saturating_mul(files_max as u64) }
 }
 
 /// Not in the working folder, which may be a checkout; and another one for each server on the machine.

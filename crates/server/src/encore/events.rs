@@ -1,7 +1,10 @@
 //! What takes events out.
 
+use std::sync::Arc;
+
 use encore_app::contexts::PerformanceContexts;
 use encore_app::webhooks::{WebhookParts, WebhookUseCases};
+use encore_domain::ports::{EventPublisher, RelayCursor};
 use encore_events::{Notifier, NotifierParts, Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts};
 
 use crate::metrics::EventBacklog;
@@ -9,15 +12,27 @@ use crate::ports::Ports;
 
 /// Publishes events, if there is somewhere to publish them.
 pub(super) fn relay(ports: &Ports) -> Option<Relay> {
-    let publisher = ports.publisher.clone()?;
-    Some(Relay::new(RelayParts {
+    let relay = Relay::new(relay_parts(ports, ports.relay_cursor.clone(), ports.publisher.clone()?));
+    Some(match ports.seat_publisher {
+        Some(_) => relay.keeping_what_needs(ports.seat_feed_cursor.clone()),
+        None => relay,
+    })
+}
+
+/// Publishes the seat feed, if there is somewhere to publish it.
+pub(super) fn seat_relay(ports: &Ports) -> Option<Relay> {
+    Some(Relay::of_seats(relay_parts(ports, ports.seat_feed_cursor.clone(), ports.seat_publisher.clone()?)))
+}
+
+fn relay_parts(ports: &Ports, cursor: Arc<dyn RelayCursor>, publisher: Arc<dyn EventPublisher>) -> RelayParts {
+    RelayParts {
         outbox: ports.outbox.clone(),
-        cursor: ports.relay_cursor.clone(),
+        cursor,
         publisher,
         catalog: ports.catalog.clone(),
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
-    }))
+    }
 }
 
 /// Tells fans of events, if there is something to send mails with.
@@ -64,6 +79,7 @@ pub(super) fn event_backlog(ports: &Ports) -> EventBacklog {
     EventBacklog {
         outbox: ports.outbox.clone(),
         cursor: ports.relay_cursor.clone(),
+        seat_feed: ports.seat_publisher.as_ref().map(|_| ports.seat_feed_cursor.clone()),
         webhooks: ports.webhook_deliveries.clone(),
         clock: ports.clock.clone(),
     }

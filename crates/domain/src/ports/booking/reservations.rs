@@ -85,7 +85,8 @@ pub enum PlaceRefusal {
 /// - `lists_by_state`: only reservations in these states at that moment; a hold whose deadline has passed is expired
 /// - `starts_a_page_of_reservations_anywhere`: after any time and id, also those that no reservation has
 /// - `counts_the_seats_of_a_fan`: held and sold, of one performance
-/// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change
+/// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change; the event of a change names
+///   the seats that the hold lost
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Reservations: Send + Sync {

@@ -2,6 +2,7 @@
 
 mod data;
 mod json;
+mod queue_facts;
 mod seat_feed;
 
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
@@ -13,6 +14,7 @@ use prost::Message;
 use thiserror::Error;
 
 pub use self::json::{NotAnEvent, from_json_line, key_of_line, to_json_line};
+pub use self::queue_facts::{QUEUE_FACTS, encode_queue_facts};
 pub use self::seat_feed::{SEAT_STATE_CHANGED, SeatMessage, encode_seat_changes, read_seat_change};
 
 /// The attribute `source` of all events.

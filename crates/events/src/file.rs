@@ -13,13 +13,11 @@ use encore_event_format::to_json_line;
 
 /// What the publisher is called in errors.
 const WHAT: &str = "event file";
-/// The file that is written now.
-const CURRENT: &str = "events.jsonl";
-/// The name of a full file is this, a number and [`EXTENSION`].
-const FULL: &str = "events-";
+/// The names of the files of events begin with this.
+const EVENTS: &str = "events";
+/// Those of the facts of queues.
+const QUEUE_FACTS: &str = "queue-facts";
 const EXTENSION: &str = ".jsonl";
-/// Locked while a process writes.
-const LOCK: &str = "lock";
 /// How often the lock is tried. A process that writes a batch has it for some milliseconds.
 const LOCK_TRIES: u32 = 20;
 /// The pause between two tries.
@@ -39,14 +37,26 @@ pub struct FileLimits {
 /// Several processes may have the same folder: each locks it for a batch.
 #[derive(Clone, Debug)]
 pub struct FilePublisher {
-    folder: PathBuf,
+    files: Files,
     limits: FileLimits,
 }
 
+/// Files of a folder whose names begin in the same way.
+#[derive(Clone, Debug)]
+struct Files {
+    folder: PathBuf,
+    stem: &'static str,
+}
+
 impl FilePublisher {
-    /// Publishes to this folder, which is created when there is something to write.
+    /// Publishes to the files `events…` of this folder, which is created when there is something to write.
     pub fn new(folder: PathBuf, limits: FileLimits) -> Self {
-        Self { folder, limits }
+        Self { files: Files { folder, stem: EVENTS }, limits }
+    }
+
+    /// Publishes to the files `queue-facts…`.
+    pub fn of_queue_facts(folder: PathBuf, limits: FileLimits) -> Self {
+        Self { files: Files { folder, stem: QUEUE_FACTS }, limits }
     }
 }
 
@@ -63,55 +73,85 @@ impl EventPublisher for FilePublisher {
             Err(error) => Some(error.to_string()),
         });
         if !lines.is_empty() {
-            let Self { folder, limits } = self.clone();
-            let writing = tokio::task::spawn_blocking(move || append(&folder, limits, &lines));
+            let Self { files, limits } = self.clone();
+            let writing = tokio::task::spawn_blocking(move || files.append(limits, &lines));
             writing.await.map_err(io::Error::other).flatten().map_err(|error| Unavailable::new(WHAT, error))?;
         }
         Ok(outcomes)
     }
 }
 
-/// The files of a folder, the oldest first.
+/// The files of events of a folder, the oldest first.
 pub fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = full_files(folder)?.into_iter().map(|(_, path)| path).collect();
-    files.extend(Some(folder.join(CURRENT)).filter(|current| current.exists()));
-    Ok(files)
+    Files { folder: folder.to_owned(), stem: EVENTS }.all()
 }
 
-/// The full files and their numbers, in order.
-fn full_files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let number = name.strip_prefix(FULL).and_then(|rest| rest.strip_suffix(EXTENSION)).map(str::parse);
-        if let Some(Ok(number)) = number {
-            files.push((number, path));
-        }
+impl Files {
+    /// The name of the file that is written now.
+    fn current(&self) -> String {
+        format!("{}{EXTENSION}", self.stem)
     }
-    files.sort_unstable();
-    Ok(files)
-}
 
-/// Appends lines. When it returns, they are on the disk.
-fn append(folder: &Path, limits: FileLimits, lines: &[String]) -> io::Result<()> {
-    own(folder)?;
-    let lock = private().append(true).open(folder.join(LOCK))?;
-    lock_soon(&lock)?;
-    let (mut file, mut bytes) = open_lines(folder, CURRENT)?;
-    let mut text = String::new();
-    for line in lines {
-        let with_line = bytes + text.len() as u64 + line.len() as u64 + 1;
-        if with_line > limits.file_bytes_max && with_line > line.len() as u64 + 1 {
-            write(&mut file, &text)?;
-            rotate(folder, limits)?;
-            (file, bytes) = open_lines(folder, CURRENT)?;
-            text.clear();
-        }
-        text.push_str(line);
-        text.push('\n');
+    /// All files, the oldest first.
+    fn all(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> = self.full()?.into_iter().map(|(_, path)| path).collect();
+        files.extend(Some(self.folder.join(self.current())).filter(|current| current.exists()));
+        Ok(files)
     }
-    write(&mut file, &text)
+
+    /// The full files and their numbers, in order.
+    fn full(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let rest = name.strip_prefix(self.stem).and_then(|rest| rest.strip_prefix('-'));
+            if let Some(Ok(number)) = rest.and_then(|rest| rest.strip_suffix(EXTENSION)).map(str::parse) {
+                files.push((number, path));
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Appends lines. When it returns, they are on the disk.
+    fn append(&self, limits: FileLimits, lines: &[String]) -> io::Result<()> {
+        own(&self.folder)?;
+        let lock = private().append(true).open(self.folder.join(self.lock()))?;
+        lock_soon(&lock)?;
+        let (mut file, mut bytes) = open_lines(&self.folder, &self.current())?;
+        let mut text = String::new();
+        for line in lines {
+            let with_line = bytes + text.len() as u64 + line.len() as u64 + 1;
+            if with_line > limits.file_bytes_max && with_line > line.len() as u64 + 1 {
+                write(&mut file, &text)?;
+                self.rotate(limits)?;
+                (file, bytes) = open_lines(&self.folder, &self.current())?;
+                text.clear();
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        write(&mut file, &text)
+    }
+
+    /// The name of the file that is locked while a process writes.
+    fn lock(&self) -> String {
+        if self.stem == EVENTS { "lock".to_owned() } else { format!("{}.lock", self.stem) }
+    }
+
+    /// Gives the current file a number, and removes the oldest files beyond the limit.
+    fn rotate(&self, limits: FileLimits) -> io::Result<()> {
+        let files = self.full()?;
+        let number = files.last().map_or(1, |(number, _)| number + 1);
+        let full = format!("{}-{number:010}{EXTENSION}", self.stem);
+        fs::rename(self.folder.join(self.current()), self.folder.join(full))?;
+        let surplus = (files.len() + 2).saturating_sub(limits.files_max.max(1));
+        for path in self.all()?.into_iter().take(surplus) {
+            fs::remove_file(path)?;
+        }
+        sync(&self.folder)
+    }
 }
 
 /// Creates the folder for this user alone. One of another user than root is refused, and a link: the default is a name that others can
@@ -184,18 +224,6 @@ fn whole_lines(file: &mut File, bytes: u64) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Gives the current file a number, and removes the oldest files beyond the limit.
-fn rotate(folder: &Path, limits: FileLimits) -> io::Result<()> {
-    let files = full_files(folder)?;
-    let number = files.last().map_or(1, |(number, _)| number + 1);
-    fs::rename(folder.join(CURRENT), folder.join(format!("{FULL}{number:010}{EXTENSION}")))?;
-    let surplus = (files.len() + 2).saturating_sub(limits.files_max.max(1));
-    for path in event_files(folder)?.into_iter().take(surplus) {
-        fs::remove_file(path)?;
-    }
-    sync(folder)
-}
-
 /// Names of files are durable when their folder is.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -207,6 +235,10 @@ mod tests {
 
     struct Folder(PathBuf);
 
+    fn files(folder: &Path) -> Files {
+        Files { folder: folder.to_owned(), stem: EVENTS }
+    }
+
     impl Folder {
         fn new() -> Self {
             let id: uuid::Uuid = encore_port_tests::fixtures::id();
@@ -216,7 +248,7 @@ mod tests {
 
         fn append(&self, limits: FileLimits, lines: &[&str]) {
             let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-            append(&self.0, limits, &lines).expect("the lines are written");
+            files(&self.0).append(limits, &lines).expect("the lines are written");
         }
 
         fn contents(&self) -> Vec<String> {
@@ -252,7 +284,7 @@ mod tests {
         let folder = Folder::new();
         folder.append(LARGE, &["one", "two"]);
         for torn in ["thr".to_owned(), "x".repeat(200_000)] {
-            let mut file = OpenOptions::new().append(true).open(folder.0.join(CURRENT)).expect("the file");
+            let mut file = OpenOptions::new().append(true).open(folder.0.join("events.jsonl")).expect("the file");
             file.write_all(torn.as_bytes()).expect("a torn line");
         }
         folder.append(LARGE, &["three"]);
@@ -264,10 +296,10 @@ mod tests {
         let folder = Folder::new();
         folder.append(LARGE, &["one"]);
         let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
-        assert_eq!((mode(&folder.0), mode(&folder.0.join(CURRENT))), (0o700, 0o600));
+        assert_eq!((mode(&folder.0), mode(&folder.0.join("events.jsonl"))), (0o700, 0o600));
         let link = Folder::new();
         std::os::unix::fs::symlink(&folder.0, &link.0).expect("a link");
-        assert!(append(&link.0, LARGE, &["two".to_owned()]).is_err());
+        assert!(files(&link.0).append(LARGE, &["two".to_owned()]).is_err());
         fs::remove_file(&link.0).expect("the link is removed");
         assert_eq!(folder.contents(), ["one\n"]);
     }
@@ -276,11 +308,23 @@ mod tests {
     fn two_processes_do_not_write_at_once() {
         let folder = Folder::new();
         folder.append(LARGE, &["one"]);
-        let other = File::open(folder.0.join(LOCK)).expect("the lock file");
+        let other = File::open(folder.0.join("lock")).expect("the lock file");
         other.lock().expect("a lock");
-        assert!(append(&folder.0, LARGE, &["two".to_owned()]).is_err());
+        assert!(files(&folder.0).append(LARGE, &["two".to_owned()]).is_err());
         drop(other);
         folder.append(LARGE, &["two"]);
         assert_eq!(folder.contents(), ["one\ntwo\n"]);
+    }
+
+    #[test]
+    fn facts_of_queues_have_files_of_their_own() {
+        let folder = Folder::new();
+        folder.append(SMALL, &["one"]);
+        let facts = Files { folder: folder.0.clone(), stem: QUEUE_FACTS };
+        facts.append(SMALL, &["a long line".to_owned(), "another".to_owned()]).expect("the lines are written");
+        assert_eq!(folder.contents(), ["one\n"]);
+        let names = facts.all().expect("the folder can be read");
+        let names: Vec<_> = names.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        assert_eq!(names, ["queue-facts-0000000001.jsonl", "queue-facts.jsonl"]);
     }
 }

@@ -9,6 +9,7 @@ mod kafka;
 mod kafka_target;
 mod lease;
 mod notifier;
+mod queue_facts;
 mod relay;
 mod webhooks;
 #[cfg(not(feature = "kafka"))]
@@ -21,6 +22,7 @@ pub use file_reader::FileReader;
 pub use kafka::{KafkaPublisher, KafkaReader};
 pub use kafka_target::{HAS_KAFKA, KafkaTarget, WithoutKafka};
 pub use notifier::{Notifier, NotifierParts};
+pub use queue_facts::QueueFactPublisher;
 pub use relay::{Relay, RelayParts};
 pub use webhooks::{HttpWebhookSender, Reach, WebhookDeliverer, WebhookDelivererParts};
 #[cfg(not(feature = "kafka"))]

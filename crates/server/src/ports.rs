@@ -88,6 +88,8 @@ pub struct Ports {
     pub seat_feed_cursor: Arc<dyn RelayCursor>,
     /// None if there is no seat feed.
     pub seat_publisher: Option<Arc<dyn EventPublisher>>,
+    /// None if the facts of queues are not published.
+    pub queue_fact_publisher: Option<Arc<dyn EventPublisher>>,
     pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
     pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
     pub webhook_sender: Arc<dyn WebhookSender>,
@@ -145,6 +147,7 @@ impl Ports {
             publisher: None,
             seat_feed_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), SEAT_FEED)),
             seat_publisher: None,
+            queue_fact_publisher: None,
             webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
             webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
             webhook_sender: Arc::new(HttpWebhookSender::new(Reach::Public)),

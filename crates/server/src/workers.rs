@@ -16,7 +16,7 @@ use encore_app::sales_gate::SalesGate;
 use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::Upkeep;
 use encore_domain::ports::Outbox;
-use encore_events::{Notifier, Relay, WebhookDeliverer};
+use encore_events::{Notifier, QueueFactPublisher, Relay, WebhookDeliverer};
 use encore_waiting_room::WaitingRoom;
 use futures::FutureExt;
 use tokio::task::JoinSet;
@@ -61,6 +61,7 @@ pub struct Workers {
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
     seat_relay: Option<Relay>,
+    queue_facts: Option<QueueFactPublisher>,
     webhooks: WebhookDeliverer,
     notifier: Option<Notifier>,
     sessions: SessionUseCases,
@@ -79,6 +80,7 @@ pub(crate) struct WorkerParts {
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) relay: Option<Relay>,
     pub(crate) seat_relay: Option<Relay>,
+    pub(crate) queue_facts: Option<QueueFactPublisher>,
     pub(crate) webhooks: WebhookDeliverer,
     pub(crate) notifier: Option<Notifier>,
     pub(crate) sessions: SessionUseCases,
@@ -97,6 +99,7 @@ impl Workers {
             outbox,
             relay,
             seat_relay,
+            queue_facts,
             webhooks,
             notifier,
             sessions,
@@ -113,6 +116,7 @@ impl Workers {
             outbox,
             relay,
             seat_relay,
+            queue_facts,
             webhooks,
             notifier,
             sessions,
@@ -187,6 +191,7 @@ impl Workers {
             outbox,
             relay,
             seat_relay,
+            queue_facts,
             webhooks,
             notifier,
             sessions,
@@ -263,6 +268,10 @@ impl Workers {
         if let Some(relay) = seat_relay.clone() {
             loops.publish("seat relay", relay);
         }
+        if let Some(facts) = queue_facts.clone() {
+            let every = QueueFactPublisher::PUBLISH_EVERY;
+            loops.repeat("queue facts", every, facts, |facts| async move { facts.step().await });
+        }
         loops.deliver(webhooks.clone());
         loops.notify(notifier.clone());
         if let Some(reconciler) = reconciler {
@@ -281,6 +290,11 @@ impl Workers {
         }
         if let Some(relay) = seat_relay {
             report("seat relay", relay.release().await);
+        }
+        if let Some(facts) = queue_facts
+            && let Err(error) = facts.step().await
+        {
+            warn!(error = &error as &dyn Error, "the last facts of queues were not published");
         }
     }
 }

@@ -39,7 +39,8 @@ pub async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let ports = connect(&config).await?;
     let webhook_sender = Arc::new(HttpWebhookSender::new(config.events.reach));
     let (publisher, seat_publisher) = (publisher(&config)?, seat_publisher(&config)?);
-    let ports = Ports { publisher, seat_publisher, webhook_sender, ..ports };
+    let queue_fact_publisher = queue_fact_publisher(&config)?;
+    let ports = Ports { publisher, seat_publisher, queue_fact_publisher, webhook_sender, ..ports };
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
     let encore = Encore::new(ports, config.guarded.clone()).under(config.queue_ceilings);
@@ -134,6 +135,18 @@ fn seat_publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, Co
             Some(target.clone().publisher()?)
         }
         SeatFeed::File(folder, limits) => Some(Arc::new(CompactedFilePublisher::new(folder.clone(), *limits))),
+    })
+}
+
+/// Where the facts of queues are published.
+fn queue_fact_publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, CommandError> {
+    Ok(match &config.events.queue_facts {
+        Publisher::Off => None,
+        Publisher::Kafka(target) => {
+            info!(?target, "publishing the facts of queues to kafka");
+            Some(target.clone().publisher()?)
+        }
+        Publisher::Files(folder, limits) => Some(Arc::new(FilePublisher::of_queue_facts(folder.clone(), *limits))),
     })
 }
 

@@ -26,7 +26,10 @@ pub struct EventArgs {
     /// The topic of the seat feed: the status of each seat, compacted by seat; `off` for none. It is created if it does not exist.
     #[arg(long, env = "ENCORE_KAFKA_SEAT_TOPIC", default_value = "encore.seats")]
     pub kafka_seat_topic: String,
-    /// How many partitions the topic gets if it is created (1 to 1000).
+    /// The topic of what happened to the fans of queues, in batches; `off` for none. It is created if it does not exist.
+    #[arg(long, env = "ENCORE_KAFKA_QUEUE_TOPIC", default_value = "encore.queue")]
+    pub kafka_queue_topic: String,
+    /// How many partitions each topic gets if it is created (1 to 1000).
     #[arg(long, env = "ENCORE_KAFKA_PARTITIONS", default_value = "12")]
     pub kafka_partitions: String,
     /// How many replicas each partition gets then (1 to 10). Default: what the brokers are set to.
@@ -58,6 +61,8 @@ pub struct Events {
     pub publisher: Publisher,
     /// Where the seat feed is published.
     pub seat_feed: SeatFeed,
+    /// Where the facts of queues are published.
+    pub queue_facts: Publisher,
     /// For how long they are kept after that.
     pub retention: Duration,
     /// Where webhooks may go.
@@ -95,7 +100,9 @@ impl EventArgs {
         let hours = self.event_retention_hours.as_deref().unwrap_or(default);
         let hours = check.number("ENCORE_EVENT_RETENTION_HOURS", hours, 1..=8_760);
         let kafka = self.kafka(check);
-        let seat_topic = self.further_topic(check, "ENCORE_KAFKA_SEAT_TOPIC", &self.kafka_seat_topic);
+        let others = [self.kafka_topic.as_str(), &self.kafka_seat_topic];
+        let seat_topic = further_topic(check, "ENCORE_KAFKA_SEAT_TOPIC", &self.kafka_seat_topic, &others[..1]);
+        let queue_topic = further_topic(check, "ENCORE_KAFKA_QUEUE_TOPIC", &self.kafka_queue_topic, &others);
         let folder = match self.event_files.as_deref() {
             Some("") => {
                 check.0.push("ENCORE_EVENT_FILES: must be a folder or off".to_owned());
@@ -123,8 +130,15 @@ impl EventArgs {
                 None => SeatFeed::Off,
             },
         };
+        let queue_facts = match &publisher {
+            Publisher::Kafka(target) => match queue_topic? {
+                Some(topic) => Publisher::Kafka(KafkaTarget { topic, ..target.clone() }),
+                None => Publisher::Off,
+            },
+            Publisher::Off | Publisher::Files(..) => publisher.clone(),
+        };
         let reach = if self.webhook_private_addresses { Reach::Anywhere } else { Reach::Public };
-        Some(Events { publisher, seat_feed, retention: Duration::from_hours(hours?.into()), reach })
+        Some(Events { publisher, seat_feed, queue_facts, retention: Duration::from_hours(hours?.into()), reach })
     }
 }
 
@@ -159,15 +173,13 @@ impl EventArgs {
     }
 }
 
-impl EventArgs {
-    /// A topic beside that of events; an inner none if it is off.
-    fn further_topic(&self, check: &mut Check, variable: &str, name: &str) -> Option<Option<String>> {
-        if name == "off" {
-            return Some(None);
-        }
-        let other = if name == self.kafka_topic { Err("must not be the topic of events") } else { Ok(()) };
-        check.read(variable, other.and_then(|()| topic_name(name))).map(Some)
+/// A topic beside these others; an inner none if it is off.
+fn further_topic(check: &mut Check, variable: &str, name: &str, others: &[&str]) -> Option<Option<String>> {
+    if name == "off" {
+        return Some(None);
     }
+    let is_taken = others.contains(&name);
+    check.read(variable, if is_taken { Err("must be a topic of its own") } else { topic_name(name) }).map(Some)
 }
 
 fn topic_name(name: &str) -> Result<String, &'static str> {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use encore_app::contexts::PerformanceContexts;
 use encore_app::webhooks::{WebhookParts, WebhookUseCases};
 use encore_domain::ports::{EventPublisher, RelayCursor};
-use encore_events::{Notifier, NotifierParts, Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts};
+use encore_domain::queue::fact::QueueFacts;
+use encore_events::{
+    Notifier, NotifierParts, QueueFactPublisher, Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts,
+};
 
 use crate::metrics::EventBacklog;
 use crate::ports::Ports;
@@ -22,6 +25,11 @@ pub(super) fn relay(ports: &Ports) -> Option<Relay> {
 /// Publishes the seat feed, if there is somewhere to publish it.
 pub(super) fn seat_relay(ports: &Ports) -> Option<Relay> {
     Some(Relay::of_seats(relay_parts(ports, ports.seat_feed_cursor.clone(), ports.seat_publisher.clone()?)))
+}
+
+/// Publishes the facts of queues, if there is somewhere to publish them.
+pub(super) fn queue_fact_publisher(ports: &Ports, facts: &Arc<QueueFacts>) -> Option<QueueFactPublisher> {
+    Some(QueueFactPublisher::new(Arc::clone(facts), ports.queue_fact_publisher.clone()?, ports.ids.clone()))
 }
 
 fn relay_parts(ports: &Ports, cursor: Arc<dyn RelayCursor>, publisher: Arc<dyn EventPublisher>) -> RelayParts {

@@ -105,7 +105,7 @@ impl Bench {
 
     fn published(&self, fan: UserId) -> Vec<String> {
         let published = self.recorder.published.lock().expect("not poisoned");
-        published.iter().filter(|event| event.key == fan.0).map(|event| event.id.clone()).collect()
+        published.iter().filter(|event| event.key == fan.to_string()).map(|event| event.id.clone()).collect()
     }
 
     fn refuse(&self, id: &str, refused: bool) {

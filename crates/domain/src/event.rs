@@ -6,6 +6,7 @@ mod performance_event;
 mod queue_change;
 mod queue_opening;
 pub mod relay;
+pub mod seat_feed;
 mod staff_cause;
 
 use thiserror::Error;
@@ -16,6 +17,7 @@ use crate::booking::Reservation;
 use crate::booking::seat_block::{SeatBlock, SeatUnblock};
 use crate::catalog::Performance;
 use crate::catalog::performance_change::Postponed;
+use crate::catalog::seat_chart::Slot;
 use crate::identity::Role;
 use crate::ids::{PerformanceId, RequestId, UserId};
 use crate::payment::Payment;
@@ -38,6 +40,8 @@ pub enum Event {
     HoldChanged {
         /// The hold after the change.
         hold: Reservation,
+        /// The seats that it lost by the change, in the order of their slots.
+        released: Vec<Slot>,
         /// When it was changed.
         at: Timestamp,
     },

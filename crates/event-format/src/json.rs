@@ -64,7 +64,7 @@ pub fn to_json_line(event: &EventMessage) -> Result<String, NotAnEvent> {
         r#type: event.data_type.clone(),
         time: event.at.to_rfc3339_opts(SecondsFormat::Millis, true),
         subject: event.subject.clone(),
-        partitionkey: event.key.to_string(),
+        partitionkey: event.key.clone(),
         datacontenttype: JSON.to_owned(),
         data: serde_json::to_value(data)?,
     };
@@ -78,15 +78,27 @@ pub fn from_json_line(line: &str) -> Result<EventMessage, NotAnEvent> {
         return Err(NotAnEvent::Attribute("specversion"));
     }
     let time = DateTime::parse_from_rfc3339(&line.time).map_err(|_| NotAnEvent::Attribute("time"))?;
+    if line.partitionkey.is_empty() {
+        return Err(NotAnEvent::Attribute("partitionkey"));
+    }
     let data = DynamicMessage::deserialize(descriptor(&line.r#type)?, line.data)?;
     Ok(EventMessage {
         id: line.id,
         data_type: line.r#type,
         subject: line.subject,
         at: time.with_timezone(&Utc),
-        key: line.partitionkey.parse().map_err(|_| NotAnEvent::Attribute("partitionkey"))?,
+        key: line.partitionkey,
         data: data.encode_to_vec(),
     })
+}
+
+/// The key of the event of a line. The event is not read.
+pub fn key_of_line(line: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Keyed {
+        partitionkey: String,
+    }
+    serde_json::from_str::<Keyed>(line).ok().map(|keyed| keyed.partitionkey)
 }
 
 #[cfg(test)]
@@ -102,6 +114,7 @@ mod tests {
             let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
             let line = to_json_line(&message).expect("a line");
             assert!(!line.contains('\n'), "{line}");
+            assert_eq!(key_of_line(&line).as_ref(), Some(&message.key));
             assert_eq!(from_json_line(&line).expect("an event"), message);
         }
     }

@@ -3,6 +3,8 @@
 mod data;
 mod json;
 mod payments;
+mod queue_facts;
+mod seat_feed;
 mod values;
 
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
@@ -13,7 +15,9 @@ use encore_proto::events::v1::event::Data;
 use prost::Message;
 use thiserror::Error;
 
-pub use self::json::{NotAnEvent, from_json_line, to_json_line};
+pub use self::json::{NotAnEvent, from_json_line, key_of_line, to_json_line};
+pub use self::queue_facts::{QUEUE_FACTS, encode_queue_facts};
+pub use self::seat_feed::{SEAT_STATE_CHANGED, SeatMessage, encode_seat_changes, read_seat_change};
 
 /// The attribute `source` of all events.
 pub const SOURCE: &str = "/encore";
@@ -85,7 +89,7 @@ pub fn encode(event: &Event, chart: Option<&SeatChart>) -> Result<EventMessage, 
         data_type: type_of(event)?.to_owned(),
         subject: data::subject(event),
         at: event.at(),
-        key: event.key(),
+        key: event.key().to_string(),
         data: encoded(&data::of(event, chart)?),
     })
 }
@@ -168,8 +172,8 @@ mod tests {
 
             let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
             assert_eq!(data.encode_to_vec(), message.data);
-            assert_eq!((message.id, message.at, message.key), (event.id(), event.at(), event.key()));
-            assert_eq!((proto.subject, proto.partition_key), (message.subject, message.key.to_string()));
+            assert_eq!((message.id, message.at, &message.key), (event.id(), event.at(), &event.key().to_string()));
+            assert_eq!((proto.subject, proto.partition_key), (message.subject, message.key));
         }
     }
 

@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
 use encore_domain::catalog::Venue;
+use encore_domain::catalog::seat_chart::SeatChart;
 use encore_domain::error::Unavailable;
-use encore_domain::event::OutboxRecord;
 use encore_domain::event::message::EventMessage;
+use encore_domain::event::seat_feed::is_about_seats;
+use encore_domain::event::{Event, OutboxRecord};
 use encore_domain::ids::{PerformanceId, VenueId};
 use encore_domain::ports::Catalog;
-use encore_event_format::encode;
+use encore_event_format::{CannotEncode, encode, encode_seat_changes};
 use moka::future::Cache;
 
 /// How many performances are cached: their ids, and those of their venues.
@@ -28,6 +30,22 @@ impl Charts {
 
     /// The message of a record, or why it has none.
     pub async fn encode(&self, record: &OutboxRecord) -> Result<Result<EventMessage, String>, Unavailable> {
+        self.encode_with(record, encode).await
+    }
+
+    /// The messages of the seats that a record changes, or why it has none.
+    pub async fn encode_seats(&self, record: &OutboxRecord) -> Result<Result<Vec<EventMessage>, String>, Unavailable> {
+        if !is_about_seats(&record.kind) {
+            return Ok(Ok(Vec::new()));
+        }
+        self.encode_with(record, |event, chart| encode_seat_changes(event, record.place, chart)).await
+    }
+
+    async fn encode_with<M>(
+        &self,
+        record: &OutboxRecord,
+        encode: impl FnOnce(&Event, Option<&SeatChart>) -> Result<M, CannotEncode>,
+    ) -> Result<Result<M, String>, Unavailable> {
         let event = match &record.event {
             Ok(event) => event,
             Err(unreadable) => return Ok(Err(unreadable.to_string())),
@@ -41,8 +59,7 @@ impl Charts {
             },
             None => None,
         };
-        let message = encode(event, venue.as_ref().map(|venue| &venue.chart));
-        Ok(message.map_err(|error| error.to_string()))
+        Ok(encode(event, venue.as_ref().map(|venue| &venue.chart)).map_err(|error| error.to_string()))
     }
 
     /// The venue of a performance, with its chart. None if the catalogue does not have it.

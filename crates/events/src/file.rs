@@ -13,15 +13,11 @@ use encore_event_format::to_json_line;
 
 /// What the publisher is called in errors.
 const WHAT: &str = "event file";
-/// The file that is written now.
-const CURRENT: &str = "events.jsonl";
-/// The name of a full file is this, a number and [`EXTENSION`].
-const FULL: &str = "events-";
+/// The names of the files of events begin with this.
+const EVENTS: &str = "events";
+/// Those of the facts of queues.
+const QUEUE_FACTS: &str = "queue-facts";
 const EXTENSION: &str = ".jsonl";
-/// It is there when a file was deleted.
-const DELETED: &str = "deleted";
-/// Locked while a process writes.
-const LOCK: &str = "lock";
 /// How often the lock is tried. A process that writes a batch has it for some milliseconds.
 const LOCK_TRIES: u32 = 20;
 /// The pause between two tries.
@@ -41,14 +37,26 @@ pub struct FileLimits {
 /// Several processes may have the same folder: each locks it for a batch.
 #[derive(Clone, Debug)]
 pub struct FilePublisher {
-    folder: PathBuf,
+    files: Files,
     limits: FileLimits,
 }
 
+/// Files of a folder whose names begin in the same way.
+#[derive(Clone, Debug)]
+struct Files {
+    folder: PathBuf,
+    stem: &'static str,
+}
+
 impl FilePublisher {
-    /// Publishes to this folder, which is created when there is something to write.
+    /// Publishes to the files `events…` of this folder, which is created when there is something to write.
     pub fn new(folder: PathBuf, limits: FileLimits) -> Self {
-        Self { folder, limits }
+        Self { files: Files { folder, stem: EVENTS }, limits }
+    }
+
+    /// Publishes to the files `queue-facts…`.
+    pub fn of_queue_facts(folder: PathBuf, limits: FileLimits) -> Self {
+        Self { files: Files { folder, stem: QUEUE_FACTS }, limits }
     }
 }
 
@@ -65,70 +73,117 @@ impl EventPublisher for FilePublisher {
             Err(error) => Some(error.to_string()),
         });
         if !lines.is_empty() {
-            let Self { folder, limits } = self.clone();
-            let writing = tokio::task::spawn_blocking(move || append(&folder, limits, &lines));
+            let Self { files, limits } = self.clone();
+            let writing = tokio::task::spawn_blocking(move || files.append(limits, &lines));
             writing.await.map_err(io::Error::other).flatten().map_err(|error| Unavailable::new(WHAT, error))?;
         }
         Ok(outcomes)
     }
 }
 
-/// The files of a folder, the oldest first.
+/// The files of events of a folder, the oldest first.
 pub fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = full_files(folder)?.into_iter().map(|(_, path)| path).collect();
-    files.extend(Some(folder.join(CURRENT)).filter(|current| current.exists()));
-    Ok(files)
+    Files::of_events(folder).all()
 }
 
-/// The full files and their numbers, in order.
-fn full_files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let number = name.strip_prefix(FULL).and_then(|rest| rest.strip_suffix(EXTENSION)).map(str::parse);
-        if let Some(Ok(number)) = number {
-            files.push((number, path));
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
-}
-
-/// A moment after which nothing was deleted: when the oldest file was written last. None if no file was ever deleted.
+/// A moment after which no event of a folder was deleted; none if none ever was.
 pub(crate) fn kept_since(folder: &Path) -> io::Result<Option<SystemTime>> {
-    let is_first = full_files(folder)?.first().is_none_or(|(number, _)| *number == 1);
-    if is_first && !folder.join(DELETED).exists() {
-        return Ok(None);
-    }
-    let oldest = event_files(folder)?.into_iter().next();
-    oldest.map(|path| fs::metadata(path)?.modified()).transpose()
+    Files::of_events(folder).kept_since()
 }
 
-/// Appends lines. When it returns, they are on the disk.
-fn append(folder: &Path, limits: FileLimits, lines: &[String]) -> io::Result<()> {
-    own(folder)?;
-    let lock = private().append(true).open(folder.join(LOCK))?;
-    lock_soon(&lock)?;
-    let (mut file, mut bytes) = open_current(folder)?;
-    let mut text = String::new();
-    for line in lines {
-        let with_line = bytes + text.len() as u64 + line.len() as u64 + 1;
-        if with_line > limits.file_bytes_max && with_line > line.len() as u64 + 1 {
-            write(&mut file, &text)?;
-            rotate(folder, limits)?;
-            (file, bytes) = open_current(folder)?;
-            text.clear();
-        }
-        text.push_str(line);
-        text.push('\n');
+impl Files {
+    fn of_events(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), stem: EVENTS }
     }
-    write(&mut file, &text)
+
+    /// The name of the file that is written now.
+    fn current(&self) -> String {
+        format!("{}{EXTENSION}", self.stem)
+    }
+
+    /// All files, the oldest first.
+    fn all(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> = self.full()?.into_iter().map(|(_, path)| path).collect();
+        files.extend(Some(self.folder.join(self.current())).filter(|current| current.exists()));
+        Ok(files)
+    }
+
+    /// The full files and their numbers, in order.
+    fn full(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let rest = name.strip_prefix(self.stem).and_then(|rest| rest.strip_prefix('-'));
+            if let Some(Ok(number)) = rest.and_then(|rest| rest.strip_suffix(EXTENSION)).map(str::parse) {
+                files.push((number, path));
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// A moment after which nothing was deleted: when the oldest file was written last. None if no file was ever deleted.
+    fn kept_since(&self) -> io::Result<Option<SystemTime>> {
+        let is_first = self.full()?.first().is_none_or(|(number, _)| *number == 1);
+        if is_first && !self.folder.join(self.deleted()).exists() {
+            return Ok(None);
+        }
+        let oldest = self.all()?.into_iter().next();
+        oldest.map(|path| fs::metadata(path)?.modified()).transpose()
+    }
+
+    /// Appends lines. When it returns, they are on the disk.
+    fn append(&self, limits: FileLimits, lines: &[String]) -> io::Result<()> {
+        own(&self.folder)?;
+        let lock = private().append(true).open(self.folder.join(self.lock()))?;
+        lock_soon(&lock)?;
+        let (mut file, mut bytes) = open_lines(&self.folder, &self.current())?;
+        let mut text = String::new();
+        for line in lines {
+            let with_line = bytes + text.len() as u64 + line.len() as u64 + 1;
+            if with_line > limits.file_bytes_max && with_line > line.len() as u64 + 1 {
+                write(&mut file, &text)?;
+                self.rotate(limits)?;
+                (file, bytes) = open_lines(&self.folder, &self.current())?;
+                text.clear();
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        write(&mut file, &text)
+    }
+
+    /// The name of the file that is locked while a process writes.
+    fn lock(&self) -> String {
+        if self.stem == EVENTS { "lock".to_owned() } else { format!("{}.lock", self.stem) }
+    }
+
+    /// The name of the file that is there when a file was deleted.
+    fn deleted(&self) -> String {
+        if self.stem == EVENTS { "deleted".to_owned() } else { format!("{}.deleted", self.stem) }
+    }
+
+    /// Gives the current file a number, and removes the oldest files beyond the limit.
+    fn rotate(&self, limits: FileLimits) -> io::Result<()> {
+        let files = self.full()?;
+        let number = files.last().map_or(1, |(number, _)| number + 1);
+        let full = format!("{}-{number:010}{EXTENSION}", self.stem);
+        fs::rename(self.folder.join(self.current()), self.folder.join(full))?;
+        let surplus = (files.len() + 2).saturating_sub(limits.files_max.max(1));
+        if surplus > 0 {
+            private().append(true).open(self.folder.join(self.deleted()))?;
+        }
+        for path in self.all()?.into_iter().take(surplus) {
+            fs::remove_file(path)?;
+        }
+        sync(&self.folder)
+    }
 }
 
 /// Creates the folder for this user alone. One of another user than root is refused, and a link: the default is a name that others can
 /// guess, in a folder in which everybody may create files.
-fn own(folder: &Path) -> io::Result<()> {
+pub(crate) fn own(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let found = fs::symlink_metadata(folder)?;
     if found.is_dir() && [0, rustix::process::geteuid().as_raw()].contains(&found.uid()) {
@@ -138,14 +193,14 @@ fn own(folder: &Path) -> io::Result<()> {
 }
 
 /// Options for a file that only this user may read.
-fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).mode(0o600);
     options
 }
 
 /// Locks, unless another process writes for longer than [`LOCK_TRIES`] pauses.
-fn lock_soon(lock: &File) -> io::Result<()> {
+pub(crate) fn lock_soon(lock: &File) -> io::Result<()> {
     for _ in 0..LOCK_TRIES {
         match lock.try_lock() {
             Ok(()) => return Ok(()),
@@ -156,14 +211,16 @@ fn lock_soon(lock: &File) -> io::Result<()> {
     Err(io::Error::other("another process writes there"))
 }
 
-fn write(file: &mut File, text: &str) -> io::Result<()> {
+/// Writes to the disk.
+pub(crate) fn write(file: &mut File, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_data()
 }
 
-/// Opens the current file, without a line that was torn when a process died. Nobody was told that its event is published.
-fn open_current(folder: &Path) -> io::Result<(File, u64)> {
-    let path = folder.join(CURRENT);
+/// Opens a file to append to, without a line that was torn when a process died. Nobody was told that its event is published. Returns
+/// its size, too.
+pub(crate) fn open_lines(folder: &Path, name: &str) -> io::Result<(File, u64)> {
+    let path = folder.join(name);
     let is_new = !path.exists();
     let mut file = private().read(true).append(true).open(path)?;
     if is_new {
@@ -194,23 +251,8 @@ fn whole_lines(file: &mut File, bytes: u64) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Gives the current file a number, and removes the oldest files beyond the limit.
-fn rotate(folder: &Path, limits: FileLimits) -> io::Result<()> {
-    let files = full_files(folder)?;
-    let number = files.last().map_or(1, |(number, _)| number + 1);
-    fs::rename(folder.join(CURRENT), folder.join(format!("{FULL}{number:010}{EXTENSION}")))?;
-    let surplus = (files.len() + 2).saturating_sub(limits.files_max.max(1));
-    if surplus > 0 {
-        private().append(true).open(folder.join(DELETED))?;
-    }
-    for path in event_files(folder)?.into_iter().take(surplus) {
-        fs::remove_file(path)?;
-    }
-    sync(folder)
-}
-
 /// Names of files are durable when their folder is.
-fn sync(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -229,7 +271,7 @@ mod tests {
 
         fn append(&self, limits: FileLimits, lines: &[&str]) {
             let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-            append(&self.0, limits, &lines).expect("the lines are written");
+            Files::of_events(&self.0).append(limits, &lines).expect("the lines are written");
         }
 
         fn contents(&self) -> Vec<String> {
@@ -269,7 +311,7 @@ mod tests {
         folder.append(LARGE, &["one", "two"]);
         assert_eq!(kept_since(&folder.0).expect("the folder"), None, "nothing was deleted");
         for torn in ["thr".to_owned(), "x".repeat(200_000)] {
-            let mut file = OpenOptions::new().append(true).open(folder.0.join(CURRENT)).expect("the file");
+            let mut file = OpenOptions::new().append(true).open(folder.0.join("events.jsonl")).expect("the file");
             file.write_all(torn.as_bytes()).expect("a torn line");
         }
         folder.append(LARGE, &["three"]);
@@ -281,10 +323,10 @@ mod tests {
         let folder = Folder::new();
         folder.append(LARGE, &["one"]);
         let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
-        assert_eq!((mode(&folder.0), mode(&folder.0.join(CURRENT))), (0o700, 0o600));
+        assert_eq!((mode(&folder.0), mode(&folder.0.join("events.jsonl"))), (0o700, 0o600));
         let link = Folder::new();
         std::os::unix::fs::symlink(&folder.0, &link.0).expect("a link");
-        assert!(append(&link.0, LARGE, &["two".to_owned()]).is_err());
+        assert!(Files::of_events(&link.0).append(LARGE, &["two".to_owned()]).is_err());
         fs::remove_file(&link.0).expect("the link is removed");
         assert_eq!(folder.contents(), ["one\n"]);
     }
@@ -293,11 +335,26 @@ mod tests {
     fn two_processes_do_not_write_at_once() {
         let folder = Folder::new();
         folder.append(LARGE, &["one"]);
-        let other = File::open(folder.0.join(LOCK)).expect("the lock file");
+        let other = File::open(folder.0.join("lock")).expect("the lock file");
         other.lock().expect("a lock");
-        assert!(append(&folder.0, LARGE, &["two".to_owned()]).is_err());
+        assert!(Files::of_events(&folder.0).append(LARGE, &["two".to_owned()]).is_err());
         drop(other);
         folder.append(LARGE, &["two"]);
         assert_eq!(folder.contents(), ["one\ntwo\n"]);
+    }
+
+    #[test]
+    fn facts_of_queues_have_files_of_their_own() {
+        let folder = Folder::new();
+        folder.append(SMALL, &["one"]);
+        let facts = Files { folder: folder.0.clone(), stem: QUEUE_FACTS };
+        facts.append(SMALL, &["a long line".to_owned(), "another".to_owned()]).expect("the lines are written");
+        assert_eq!(folder.contents(), ["one\n"]);
+        let names = facts.all().expect("the folder can be read");
+        let names: Vec<_> = names.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        assert_eq!(names, ["queue-facts-0000000001.jsonl", "queue-facts.jsonl"]);
+        facts.append(FileLimits { files_max: 1, ..SMALL }, &["the last".to_owned()]).expect("the line is written");
+        assert!(facts.kept_since().expect("the folder").is_some());
+        assert_eq!(kept_since(&folder.0).expect("the folder"), None, "no event was deleted");
     }
 }

@@ -23,6 +23,8 @@ pub struct KafkaTarget {
     pub partitions: i32,
     /// How many replicas each partition gets then; none for what the broker is set to.
     pub replication: Option<i32>,
+    /// Whether it is compacted then: the broker keeps the latest message of each key.
+    pub is_compacted: bool,
 }
 
 impl fmt::Debug for KafkaTarget {

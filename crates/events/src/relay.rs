@@ -28,6 +28,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// The most events that are read and published together. With the largest events that is a hundred megabytes, with usual ones less
 /// than one.
 const BATCH: u32 = 1_000;
+/// The same where each seat has a message: a block has a thousand, and the producer of Kafka queues a hundred thousand.
+const BATCH_OF_SEATS: u32 = 50;
 /// The most keys that are tried again in one step, so that they do not delay all others.
 const KEYS_TRIED_PER_STEP: usize = 10;
 /// The most batches of one key that are published in one step.
@@ -55,14 +57,26 @@ pub struct RelayParts {
     pub ids: Arc<dyn Ids>,
 }
 
-/// The relay of the outbox. See the crate's README. Clones are the same relay.
+/// A relay of the outbox: that of events, or that of the seat feed. See the crate's README. Clones are the same relay.
 #[derive(Clone)]
 pub struct Relay {
     inner: Arc<Inner>,
     retention: Duration,
+    /// The cursors of other relays, which need what they have not published.
+    others: Vec<Arc<dyn RelayCursor>>,
+}
+
+/// What a relay makes of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Feed {
+    /// A message of each.
+    Events,
+    /// A message of each seat whose status it changes.
+    Seats,
 }
 
 struct Inner {
+    feed: Feed,
     outbox: Arc<dyn Outbox>,
     publisher: Arc<dyn EventPublisher>,
     charts: Charts,
@@ -82,14 +96,23 @@ impl Relay {
     /// How often a step should be taken. An event leaves Encore half as long after its commit on average.
     pub const POLL_EVERY: Duration = Duration::from_millis(250);
 
-    /// A relay that has not begun.
+    /// The relay of events, which has not begun. It also closes the windows of the outbox, and deletes what is delivered.
     pub fn new(parts: RelayParts) -> Self {
+        Self::of(Feed::Events, parts)
+    }
+
+    /// The relay of the seat feed, which has not begun. It has a cursor and a publisher of its own.
+    pub fn of_seats(parts: RelayParts) -> Self {
+        Self::of(Feed::Seats, parts)
+    }
+
+    fn of(feed: Feed, parts: RelayParts) -> Self {
         let RelayParts { outbox, cursor, publisher, catalog, clock, ids } = parts;
-        let terms = LeaseTerms { task: "event relay", lasts_for: LEASE, renewed_before: RENEW_BEFORE };
+        let terms = LeaseTerms { task: feed.task(), lasts_for: LEASE, renewed_before: RENEW_BEFORE };
         let lease = Lease::new(cursor, Arc::clone(&clock), ids.next(), terms);
         let state = Mutex::new(State { lease, failures: 0, forget_at: None });
-        let inner = Arc::new(Inner { outbox, publisher, charts: Charts::new(catalog), clock, ids, state });
-        Self { inner, retention: RETENTION }
+        let inner = Arc::new(Inner { feed, outbox, publisher, charts: Charts::new(catalog), clock, ids, state });
+        Self { inner, retention: RETENTION, others: Vec::new() }
     }
 
     /// The same relay, which keeps delivered events for this long.
@@ -103,11 +126,17 @@ impl Relay {
         self.keeping_for(retention)
     }
 
+    /// The same relay, which keeps what the relay with this cursor has not published.
+    pub fn keeping_what_needs(mut self, other: Arc<dyn RelayCursor>) -> Self {
+        self.others.push(other);
+        self
+    }
+
     /// Publishes what is in the outbox, if no other instance does. After a failure it waits before it returns, the longer the more
     /// steps have failed. A cancelled `stop` ends it after the current batch.
     pub async fn step(&self, stop: &CancellationToken) -> Result<(), Unavailable> {
         let mut state = self.inner.state.lock().await;
-        let outcome = self.inner.relay(&mut state, self.retention, stop).await;
+        let outcome = self.inner.relay(&mut state, self, stop).await;
         if outcome.is_ok() {
             state.failures = 0;
             return outcome;
@@ -125,15 +154,17 @@ impl Relay {
 }
 
 impl Inner {
-    async fn relay(&self, state: &mut State, retention: Duration, stop: &CancellationToken) -> Result<(), Unavailable> {
+    async fn relay(&self, state: &mut State, terms: &Relay, stop: &CancellationToken) -> Result<(), Unavailable> {
         if !state.lease.hold().await? {
             return Ok(());
         }
-        self.outbox.close_window().await?;
+        if self.feed == Feed::Events {
+            self.outbox.close_window().await?;
+        }
         while !stop.is_cancelled() && state.lease.hold().await? && self.publish_next(state).await? {}
         self.try_held_back_keys(state, stop).await?;
-        if state.lease.is_held() {
-            self.forget(state, retention).await?;
+        if self.feed == Feed::Events && state.lease.is_held() {
+            self.forget(state, terms).await?;
         }
         Ok(())
     }
@@ -141,7 +172,7 @@ impl Inner {
     /// Publishes the next batch. Returns whether there may be another.
     async fn publish_next(&self, state: &mut State) -> Result<bool, Unavailable> {
         let mut position = state.lease.position().clone();
-        let page = self.outbox.after(position.cursor, BATCH).await?;
+        let page = self.outbox.after(position.cursor, self.feed.batch()).await?;
         if page.end == position.cursor {
             return Ok(false);
         }
@@ -198,7 +229,7 @@ impl Inner {
             if !state.lease.hold().await? {
                 break;
             }
-            let page = self.outbox.of_key_after(held.key, held.published, until, BATCH).await?;
+            let page = self.outbox.of_key_after(held.key, held.published, until, self.feed.batch()).await?;
             if let Some((record, reason)) = self.publish(state, page.records.iter()).await?.pop() {
                 let failed = held.failed_again(record, reason, self.clock.now());
                 if failed.failures == TRIES_BEFORE_PARKED {
@@ -232,10 +263,10 @@ impl Inner {
             if failed_keys.contains(&record.key) {
                 continue;
             }
-            match self.charts.encode(record).await? {
-                Ok(message) => {
-                    sent.push(record);
-                    batch.push(message);
+            match self.messages(record).await? {
+                Ok(messages) => {
+                    sent.extend(messages.iter().map(|_| record));
+                    batch.extend(messages);
                 }
                 Err(reason) => {
                     failed_keys.insert(record.key);
@@ -251,17 +282,20 @@ impl Inner {
         for (record, outcome) in sent.into_iter().zip(outcomes) {
             match outcome {
                 PublishOutcome::Published => published += 1,
-                PublishOutcome::Refused(reason) => {
-                    // The key may have failed at a later record, too, which then waits like all others.
-                    failed.retain(|(other, _)| other.key != record.key);
-                    failed.push((record, reason));
-                }
+                PublishOutcome::Refused(reason) => note_failed(&mut failed, record, reason),
                 PublishOutcome::Waiting => {}
             }
         }
-        counter!("encore_events_published_total").increment(published);
-        counter!("encore_events_refused_total").increment(failed.len() as u64);
+        self.feed.count(published, failed.len() as u64);
         Ok(failed)
+    }
+
+    /// The messages of a record, or why they cannot be made.
+    async fn messages(&self, record: &OutboxRecord) -> Result<Result<Vec<EventMessage>, String>, Unavailable> {
+        match self.feed {
+            Feed::Events => Ok(self.charts.encode(record).await?.map(|message| vec![message])),
+            Feed::Seats => self.charts.encode_seats(record).await,
+        }
     }
 
     /// Publishes a batch, and renews the lease meanwhile.
@@ -279,14 +313,17 @@ impl Inner {
         }
     }
 
-    /// Deletes what is delivered and past its retention.
-    async fn forget(&self, state: &mut State, retention: Duration) -> Result<(), Unavailable> {
+    /// Deletes what is delivered, by all relays, and past its retention.
+    async fn forget(&self, state: &mut State, terms: &Relay) -> Result<(), Unavailable> {
         let now = self.clock.now();
         if state.forget_at.is_some_and(|at| now < at) {
             return Ok(());
         }
-        let delivered = state.lease.position().delivered();
-        let forgotten = self.outbox.forget(delivered, now - retention, FORGOTTEN_AT_ONCE).await?;
+        let mut delivered = state.lease.position().delivered();
+        for other in &terms.others {
+            delivered = delivered.min(other.position().await?.delivered());
+        }
+        let forgotten = self.outbox.forget(delivered, now - terms.retention, FORGOTTEN_AT_ONCE).await?;
         let is_more = forgotten >= u64::from(FORGOTTEN_AT_ONCE);
         state.forget_at = Some(if is_more { now } else { now + FORGET_EVERY });
         Ok(())
@@ -297,5 +334,41 @@ impl Inner {
         let longest = Relay::POLL_EVERY.saturating_mul(1 << failures.min(10)).min(BACK_OFF_MAX);
         let random = u32::try_from(self.ids.next().as_u128() % 1_000).unwrap_or_default();
         longest / 2 + longest / 2 * random / 1_000
+    }
+}
+
+impl Feed {
+    /// What the log calls it.
+    fn task(self) -> &'static str {
+        match self {
+            Self::Events => "event relay",
+            Self::Seats => "seat relay",
+        }
+    }
+
+    fn batch(self) -> u32 {
+        match self {
+            Self::Events => BATCH,
+            Self::Seats => BATCH_OF_SEATS,
+        }
+    }
+
+    fn count(self, published: u64, refused: u64) {
+        match self {
+            Self::Events => {
+                counter!("encore_events_published_total").increment(published);
+                counter!("encore_events_refused_total").increment(refused);
+            }
+            Self::Seats => counter!("encore_seat_messages_published_total").increment(published),
+        }
+    }
+}
+
+/// Notes the first record of a key that failed. Later ones of the key wait like all others.
+fn note_failed<'page>(failed: &mut Vec<(&'page OutboxRecord, String)>, record: &'page OutboxRecord, reason: String) {
+    match failed.iter_mut().find(|(other, _)| other.key == record.key) {
+        Some((other, _)) if other.place <= record.place => {}
+        Some(later) => *later = (record, reason),
+        None => failed.push((record, reason)),
     }
 }

@@ -1,4 +1,4 @@
-//! The contract of `EventPublisher` on files.
+//! The contract of `EventPublisher` on files: those that are rotated, and the one that is compacted.
 #![expect(clippy::expect_used, reason = "tests")]
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use encore_domain::event::message::EventMessage;
 use encore_event_format::from_json_line;
-use encore_events::{FileLimits, FilePublisher, event_files};
+use encore_events::{CompactedFilePublisher, CompactedLimits, FileLimits, FilePublisher, compacted_file, event_files};
 use encore_port_tests::{PublisherBench, fixtures};
 use uuid::Uuid;
 
@@ -59,3 +59,26 @@ async fn bench() -> PublisherBench {
 }
 
 encore_port_tests::event_publisher!(bench);
+
+mod compacted {
+    use super::*;
+
+    async fn bench() -> PublisherBench {
+        let folder = Folder::new();
+        // So large that it is not compacted: the cases read all that was published.
+        let limits = CompactedLimits { compacted_from: 1_000_000, bytes_max: 2_000_000 };
+        let path = folder.0.clone();
+        PublisherBench {
+            publisher: Arc::new(CompactedFilePublisher::new(path.clone(), limits)),
+            data: ("encore.events.v1.WalletToppedUp", data),
+            read: Box::new(move |_| {
+                let lines = compacted_file(&path).expect("the file can be read").unwrap_or_default();
+                let events = lines.iter().map(|line| from_json_line(line).expect("an event")).collect();
+                Box::pin(async move { events })
+            }),
+            keep: Box::new(folder),
+        }
+    }
+
+    encore_port_tests::event_publisher!(bench);
+}

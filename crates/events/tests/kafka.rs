@@ -10,6 +10,9 @@ use encore_events::{KafkaPublisher, KafkaReader, KafkaServers, KafkaTarget};
 use encore_port_tests::event_publisher::{publishing, publishing_again, refusing};
 use encore_port_tests::{PublisherBench, event_publisher};
 use encore_private_stores::KafkaServer;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
@@ -49,12 +52,16 @@ impl Broker {
 
     /// A publisher to a topic of its own.
     fn bench(&self, topic: &str) -> PublisherBench {
+        self.bench_of(topic, false)
+    }
+
+    fn bench_of(&self, topic: &str, is_compacted: bool) -> PublisherBench {
         if let Self::Mock(mock) = self {
             mock.create_topic(topic, 3, 1).expect("a topic");
         }
         let brokers = self.brokers();
         let servers = KafkaServers::plain(&brokers);
-        let target = KafkaTarget { servers, topic: topic.to_owned(), partitions: 3, replication: None };
+        let target = KafkaTarget { servers, topic: topic.to_owned(), partitions: 3, replication: None, is_compacted };
         let topic = topic.to_owned();
         PublisherBench {
             publisher: Arc::new(KafkaPublisher::new(target)),
@@ -78,7 +85,17 @@ fn read(brokers: &str, topic: &str, at_least: usize) -> Vec<EventMessage> {
     while events.len() < length {
         events.extend(reader.next(Duration::from_millis(100)).expect("the broker answers").flatten());
     }
+    assert!(reader.exists() && reader.has_read_all().expect("the broker answers"));
     events
+}
+
+/// The cleanup policy of a topic.
+async fn cleanup_policy(brokers: &str, topic: &str) -> Option<String> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a client");
+    let described = admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &AdminOptions::new()).await;
+    let described = described.expect("the broker answers").remove(0).expect("the topic");
+    described.get("cleanup.policy").and_then(|entry| entry.value.clone())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,4 +105,15 @@ async fn the_contract_is_kept() {
     publishing(broker.bench("publishing")).await;
     publishing_again(broker.bench("publishing-again")).await;
     refusing(broker.bench("refusing")).await;
+    publishing(broker.bench_of("compacted", true)).await;
+    if let Broker::Real { .. } = &broker {
+        let policies = [
+            cleanup_policy(&broker.brokers(), "publishing").await,
+            cleanup_policy(&broker.brokers(), "compacted").await,
+        ];
+        assert_eq!(policies.map(Option::unwrap_or_default), ["delete", "compact"]);
+        let absent = broker.brokers();
+        let absent = tokio::task::spawn_blocking(move || KafkaReader::open(&absent, "absent", true));
+        assert!(!absent.await.expect("no panic").expect("the broker answers").exists());
+    }
 }

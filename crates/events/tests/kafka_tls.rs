@@ -46,7 +46,13 @@ fn tls(roots: &Path) -> Option<KafkaTls> {
 
 /// Publishes an event to a topic of its own, which is created, and reads it again.
 async fn publishes_and_reads(servers: &KafkaServers, topic: &str) {
-    let target = KafkaTarget { servers: servers.clone(), topic: topic.to_owned(), partitions: 1, replication: None };
+    let target = KafkaTarget {
+        servers: servers.clone(),
+        topic: topic.to_owned(),
+        partitions: 1,
+        replication: None,
+        is_compacted: false,
+    };
     let event = event(topic);
     let outcomes = KafkaPublisher::new(target).publish(std::slice::from_ref(&event)).await.expect("it is published");
     assert_eq!(outcomes, [PublishOutcome::Published], "{topic}");
@@ -62,13 +68,26 @@ async fn publishes_and_reads(servers: &KafkaServers, topic: &str) {
 fn event(id: &str) -> EventMessage {
     let at = chrono::DateTime::from_timestamp(Utc::now().timestamp(), 0).expect("a time");
     let data_type = "encore.events.v1.WalletToppedUp".to_owned();
-    EventMessage { id: id.to_owned(), data_type, subject: "wallet".to_owned(), at, key: Uuid::nil(), data: vec![1] }
+    EventMessage {
+        id: id.to_owned(),
+        data_type,
+        subject: "wallet".to_owned(),
+        at,
+        key: Uuid::nil().to_string(),
+        data: vec![1],
+    }
 }
 
 /// Why nothing is published, and why nothing can be read, with all causes.
 async fn is_refused(servers: &KafkaServers) -> [String; 2] {
     let topic = "refused".to_owned();
-    let target = KafkaTarget { servers: servers.clone(), topic: topic.clone(), partitions: 1, replication: None };
+    let target = KafkaTarget {
+        servers: servers.clone(),
+        topic: topic.clone(),
+        partitions: 1,
+        replication: None,
+        is_compacted: false,
+    };
     let error = KafkaPublisher::new(target).publish(&[event("refused")]).await.expect_err("it is refused");
     let servers = servers.clone();
     let reading = tokio::task::spawn_blocking(move || KafkaReader::open(&servers, &topic, true).err());

@@ -117,7 +117,8 @@ impl CardPayments for MemoryCardPayments {
         let (card, paying) = plan_start(records, &plan, request.id)?;
         if let Some(paying) = &paying {
             records.reservations.change(paying);
-            records.outbox.write(&Event::HoldChanged { hold: paying.clone(), at: plan.at });
+            let event = Event::HoldChanged { hold: paying.clone(), released: Vec::new(), at: plan.at };
+            records.outbox.write(&event);
         }
         records.cards.write(card.clone());
         records.cards.take(card.id, plan.lease_until);

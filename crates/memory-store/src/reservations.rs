@@ -102,7 +102,9 @@ impl Reservations for MemoryReservations {
             outbox.write(&Event::HoldReleased(left.clone()));
         } else {
             reservations.change(&left);
-            outbox.write(&Event::HoldChanged { hold: left.clone(), at: now });
+            let mut released = slots.to_vec();
+            released.sort_unstable();
+            outbox.write(&Event::HoldChanged { hold: left.clone(), released, at: now });
         }
         requests.remember_of_hold(request, id, now, Changed(left.clone()));
         Ok(Applied::Now(left))
@@ -122,7 +124,7 @@ impl Reservations for MemoryReservations {
         let hold = reservations.find(id).ok_or_else(unknown_reservation)?;
         let extended = extension.of(hold, now).map_err(RequestError::Refused)?;
         reservations.change(&extended);
-        outbox.write(&Event::HoldChanged { hold: extended.clone(), at: now });
+        outbox.write(&Event::HoldChanged { hold: extended.clone(), released: Vec::new(), at: now });
         requests.remember_of_hold(Some(request), id, now, Changed(extended.clone()));
         Ok(Applied::Now(extended))
     }

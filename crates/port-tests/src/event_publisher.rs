@@ -43,7 +43,7 @@ impl PublisherBench {
             data_type: data_type.to_owned(),
             subject: format!("transfers/{number}"),
             at: at_ms(number.into()),
-            key,
+            key: key.to_string(),
             data: data(number),
         }
     }
@@ -55,6 +55,7 @@ impl PublisherBench {
 
 /// The events of a key, in their order.
 fn of_key(events: &[EventMessage], key: Uuid) -> Vec<&EventMessage> {
+    let key = key.to_string();
     events.iter().filter(|event| event.key == key).collect()
 }
 

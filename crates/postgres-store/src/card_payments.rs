@@ -70,7 +70,8 @@ impl PostgresCardPayments {
                 card_rows::add_attempt(conn, &card, attempt).await?;
             }
             if let Some(hold) = &paying {
-                outbox::append(conn, &[Event::HoldChanged { hold: hold.clone(), at: plan.at }]).await?;
+                let event = Event::HoldChanged { hold: hold.clone(), released: Vec::new(), at: plan.at };
+                outbox::append(conn, &[event]).await?;
             }
             Ok(Applied::Now((card, paying)))
         });

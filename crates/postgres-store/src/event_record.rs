@@ -35,7 +35,10 @@ use crate::event_record::wallet::Moved;
 pub fn payload(event: &Event) -> QueryResult<Value> {
     match event {
         Event::HoldPlaced(hold) | Event::HoldReleased(hold) | Event::HoldExpired(hold) => write(&Held::from(hold)),
-        Event::HoldChanged { hold, at } => write(&Changed { reservation: hold.into(), at_ms: at.timestamp_millis() }),
+        Event::HoldChanged { hold, released, at } => {
+            let released = released.iter().map(|slot| slot.0).collect();
+            write(&Changed { reservation: hold.into(), released, at_ms: at.timestamp_millis() })
+        }
         Event::ReservationConfirmed { reservation, payment } => {
             write(&Confirmed { reservation: reservation.into(), payment: payment.into() })
         }
@@ -81,8 +84,9 @@ pub fn read(kind: &str, payload: Value) -> QueryResult<Event> {
         "booking.hold_released" => Ok(Event::HoldReleased(parse::<Held>(payload)?.reservation.read()?)),
         "booking.hold_expired" => Ok(Event::HoldExpired(parse::<Held>(payload)?.reservation.read()?)),
         "booking.hold_changed" => {
-            let Changed { reservation, at_ms } = parse(payload)?;
-            Ok(Event::HoldChanged { hold: reservation.read()?, at: time(at_ms)? })
+            let Changed { reservation, released, at_ms } = parse(payload)?;
+            let released = released.into_iter().map(Slot).collect();
+            Ok(Event::HoldChanged { hold: reservation.read()?, released, at: time(at_ms)? })
         }
         "booking.reservation_confirmed" => {
             let Confirmed { reservation, payment } = parse(payload)?;
@@ -153,6 +157,9 @@ struct Held {
 #[derive(Serialize, Deserialize)]
 struct Changed {
     reservation: ReservationRecord,
+    /// Rows of before do not have it.
+    #[serde(default)]
+    released: Vec<u32>,
     at_ms: i64,
 }
 

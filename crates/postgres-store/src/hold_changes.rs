@@ -88,7 +88,7 @@ async fn change<R: Send + Sync>(
         }
         let given_back: Vec<Slot> =
             before.slots().into_iter().filter(|slot| after.seats.iter().all(|seat| seat.slot != *slot)).collect();
-        let event = [Event::HoldChanged { hold: after.clone(), at: now }];
+        let event = [Event::HoldChanged { hold: after.clone(), released: given_back.clone(), at: now }];
         try_join!(
             reservation_rows::change(conn, &before, &after),
             claims::give_back(conn, &after, &given_back),

@@ -67,7 +67,7 @@ pub enum Command {
     ReviseVenue(commands::revise_venue::ReviseVenueArgs),
     /// Audit the stored data of a running or stopped system. Exits with 3 if a promise is broken.
     Verify(commands::verify::VerifyArgs),
-    /// Read published events.
+    /// Read published events, or compare the seat feed with the claims.
     Events(commands::events::EventsArgs),
     /// Recompute every number of a draw from the reply of `QueueService.GetDraw`. Exits with 3 if any number differs.
     VerifyDraw(commands::verify_draw::VerifyDrawArgs),

@@ -36,7 +36,7 @@ pub use self::callers::CallerArgs;
 use self::check::Check;
 pub use self::check::ConfigErrors;
 pub use self::demo::{Demo, DemoArgs};
-pub use self::events::{EventArgs, Events, Publisher};
+pub use self::events::{EventArgs, Events, Publisher, SeatFeed};
 pub use self::gateway_webhooks::{GatewayWebhookArgs, GatewayWebhookConfig};
 pub use self::kafka::{KafkaArgs, KafkaTopic};
 pub use self::listen::{ListenArgs, MetricsConfig};

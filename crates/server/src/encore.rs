@@ -39,6 +39,7 @@ use encore_domain::identity::email_verification::VerificationPolicy;
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
+use encore_domain::queue::fact::QueueFacts;
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs, ListenerTls, TrustedProxies};
 use encore_memory_store::MemoryRateLimits;
 use encore_payment_gateway::WebhookSecrets;
@@ -46,7 +47,9 @@ use encore_seat_map::{SeatMap, SeatMapParts};
 use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
 use self::accounts::{email_verifications, identity, password_resets, personal_data, sessions};
-use self::events::{alarm_conditions, event_backlog, notifier, relay, webhook_deliverer, webhooks};
+use self::events::{
+    alarm_conditions, event_backlog, notifier, queue_fact_publisher, relay, seat_relay, webhook_deliverer, webhooks,
+};
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::roles::Roles;
@@ -314,6 +317,7 @@ struct Runtime {
     contexts: PerformanceContexts,
     seat_map: SeatMap,
     room: WaitingRoom,
+    queue_facts: Arc<QueueFacts>,
     sales_gate: SalesGate,
     guard: QueueGuard,
     propagator: SettlementPropagator,
@@ -329,18 +333,23 @@ impl Runtime {
             contexts: contexts.clone(),
             clock: ports.clock.clone(),
         });
-        let room = WaitingRoom::new(WaitingRoomParts {
+        let queue_facts = Arc::new(match ports.queue_fact_publisher {
+            Some(_) => QueueFacts::kept(),
+            None => QueueFacts::off(),
+        });
+        let parts = WaitingRoomParts {
             queues: ports.queues.clone(),
             records: ports.queue_records.clone(),
             draws: ports.draws.clone(),
             catalog: ports.catalog.clone(),
             stock: Arc::new(SeatMapStock { seat_map: seat_map.clone(), contexts: contexts.clone() }),
             clock: ports.clock.clone(),
-        });
+        };
+        let room = WaitingRoom::noting(parts, Arc::clone(&queue_facts));
         let sales_gate = SalesGate::new(ports.sales_switches.clone());
         let guard = QueueGuard::new(room.clone(), sales_gate.clone());
         let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
-        Self { contexts, seat_map, room, sales_gate, guard, propagator }
+        Self { contexts, seat_map, room, queue_facts, sales_gate, guard, propagator }
     }
 }
 
@@ -444,6 +453,8 @@ fn workers(
         reconciler: reconciler(ports),
         outbox: ports.outbox.clone(),
         relay: relay(ports),
+        seat_relay: seat_relay(ports),
+        queue_facts: queue_fact_publisher(ports, &runtime.queue_facts),
         webhooks: webhook_deliverer(ports),
         notifier: notifier(ports),
         alarms: alarm_conditions(ports),

@@ -53,7 +53,7 @@ async fn run(command: Command, alarms: AlarmTap) -> Result<(), CommandError> {
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
         Command::ReviseVenue(args) => commands::revise_venue::run(args).await,
         Command::Verify(args) => commands::verify::run(&args).await,
-        Command::Events(args) => commands::events::run(&args),
+        Command::Events(args) => commands::events::run(&args).await,
         Command::VerifyDraw(args) => commands::verify_draw::run(&args),
     }
 }

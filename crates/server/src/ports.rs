@@ -43,6 +43,8 @@ use crate::system::{SystemClock, SystemIds, cores};
 const EVENT_RELAY: &str = "events";
 /// The name of what tells fans of events.
 const NOTIFIER: &str = "notifications";
+/// The name of the relay of the seat feed.
+const SEAT_FEED: &str = "seats";
 
 /// Every port of the domain with its adapter. Replace a field to run the server on another adapter, such as a mock.
 #[derive(Clone)]
@@ -88,6 +90,12 @@ pub struct Ports {
     pub sent_alarms: Arc<dyn SentAlarms>,
     /// None if events are not published.
     pub publisher: Option<Arc<dyn EventPublisher>>,
+    /// Where the relay of the seat feed is.
+    pub seat_feed_cursor: Arc<dyn RelayCursor>,
+    /// None if there is no seat feed.
+    pub seat_publisher: Option<Arc<dyn EventPublisher>>,
+    /// None if the facts of queues are not published.
+    pub queue_fact_publisher: Option<Arc<dyn EventPublisher>>,
     pub webhook_endpoints: Arc<dyn WebhookEndpoints>,
     pub webhook_deliveries: Arc<dyn WebhookDeliveries>,
     pub webhook_sender: Arc<dyn WebhookSender>,
@@ -146,6 +154,9 @@ impl Ports {
             notifier_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), NOTIFIER)),
             sent_alarms: Arc::new(MemorySentAlarms::new(records.clone())),
             publisher: None,
+            seat_feed_cursor: Arc::new(MemoryRelayCursor::new(records.clone(), SEAT_FEED)),
+            seat_publisher: None,
+            queue_fact_publisher: None,
             webhook_endpoints: Arc::new(MemoryWebhookEndpoints::new(records.clone())),
             webhook_deliveries: Arc::new(MemoryWebhookDeliveries::new(records.clone())),
             webhook_sender: Arc::new(HttpWebhookSender::new(Reach::Public)),
@@ -202,6 +213,7 @@ impl Ports {
             notifications: Arc::new(PostgresNotifications::new(database.clone())),
             notifier_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), NOTIFIER)),
             sent_alarms: Arc::new(PostgresSentAlarms::new(database.clone())),
+            seat_feed_cursor: Arc::new(PostgresRelayCursor::new(database.clone(), SEAT_FEED)),
             webhook_endpoints: Arc::new(PostgresWebhookEndpoints::new(database.clone())),
             webhook_deliveries: Arc::new(PostgresWebhookDeliveries::new(database.clone())),
             audit: Arc::new(PostgresAudit::new(database.clone())),

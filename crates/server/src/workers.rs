@@ -18,7 +18,7 @@ use encore_app::sales_gate::SalesGate;
 use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::Upkeep;
 use encore_domain::ports::Outbox;
-use encore_events::{Notifier, Relay, WebhookDeliverer};
+use encore_events::{Notifier, QueueFactPublisher, Relay, WebhookDeliverer};
 use encore_waiting_room::WaitingRoom;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +58,8 @@ pub struct Workers {
     reconciler: Option<Reconciler>,
     outbox: Arc<dyn Outbox>,
     relay: Option<Relay>,
+    seat_relay: Option<Relay>,
+    queue_facts: Option<QueueFactPublisher>,
     webhooks: WebhookDeliverer,
     notifier: Option<Notifier>,
     alarms: AlarmConditions,
@@ -77,6 +79,8 @@ pub(crate) struct WorkerParts {
     pub(crate) reconciler: Option<Reconciler>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) relay: Option<Relay>,
+    pub(crate) seat_relay: Option<Relay>,
+    pub(crate) queue_facts: Option<QueueFactPublisher>,
     pub(crate) webhooks: WebhookDeliverer,
     pub(crate) notifier: Option<Notifier>,
     pub(crate) alarms: AlarmConditions,
@@ -95,6 +99,8 @@ impl Workers {
             reconciler,
             outbox,
             relay,
+            seat_relay,
+            queue_facts,
             webhooks,
             notifier,
             alarms,
@@ -111,6 +117,8 @@ impl Workers {
             reconciler,
             outbox,
             relay,
+            seat_relay,
+            queue_facts,
             webhooks,
             notifier,
             alarms,
@@ -192,6 +200,8 @@ impl Workers {
             reconciler,
             outbox,
             relay,
+            seat_relay,
+            queue_facts,
             webhooks,
             notifier,
             alarms,
@@ -287,6 +297,15 @@ impl Workers {
         let relay =
             relay.map(|relay| if fans_are_told { relay.keeping_at_least(Notifier::TOLD_WITHIN) } else { relay });
         loops.relay(outbox, relay.clone());
+        if let Some(relay) = seat_relay.clone() {
+            loops.publish("seat relay", relay);
+        }
+        // What notes facts also publishes them: they are in its memory.
+        let queue_facts = queue_facts.filter(|_| roles.api || roles.worker);
+        if let Some(facts) = queue_facts.clone() {
+            let every = QueueFactPublisher::PUBLISH_EVERY;
+            loops.repeat("queue facts", every, facts, |facts| async move { facts.step().await });
+        }
         loops.deliver(webhooks.clone());
         loops.notify(notifier.clone());
         if roles.worker {
@@ -305,6 +324,14 @@ impl Workers {
         }
         if let Some(relay) = relay {
             report("event relay", relay.release().await);
+        }
+        if let Some(relay) = seat_relay {
+            report("seat relay", relay.release().await);
+        }
+        if let Some(facts) = queue_facts
+            && let Err(error) = facts.step().await
+        {
+            warn!(error = &error as &dyn Error, "the last facts of queues were not published");
         }
     }
 }

@@ -149,7 +149,7 @@ async fn nothing_is_lost(
     let mut seen = HashSet::new();
     for event in read().await.expect("what was published can be read") {
         if seen.insert(event.id.clone()) {
-            first.entry(UserId(event.key)).or_default().push(event.id);
+            first.entry(UserId(event.key.parse().expect("a UUID"))).or_default().push(event.id);
         }
     }
     for (fan, ids) in fans.iter().zip(expected) {

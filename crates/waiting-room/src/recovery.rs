@@ -4,6 +4,7 @@
 mod checkpoint;
 mod drawing;
 mod ended;
+mod facts;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,6 +17,7 @@ use encore_domain::ports::{
     Absent, Clock, Draws, JoinRefusal, Joined, Joining, Presence, QueueLost, QueueRecords, QueueStore, RequestReused,
     SHOWN_MAX, TokenRefusal,
 };
+use encore_domain::queue::fact::QueueFacts;
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{
     AdmissionTerms, Draw, DrawEntries, EndReason, EndedToken, LaneNumber, Queue, QueueRecord, QueueToken,
@@ -27,6 +29,7 @@ use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use self::ended::EndedNotes;
+use self::facts::Facts;
 use crate::error::{WaitingRoomError, refusal};
 use crate::known_draws::KnownDraws;
 use crate::open_queues::{OpenQueue, OpenQueues};
@@ -47,6 +50,8 @@ pub(crate) struct RecoveryPorts {
     pub(crate) records: Arc<dyn QueueRecords>,
     pub(crate) draws: Arc<dyn Draws>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where it notes what happens to fans.
+    pub(crate) facts: Arc<QueueFacts>,
 }
 
 /// The only access to the queue store.
@@ -79,7 +84,9 @@ impl Recovery {
         for _ in 0..JOIN_TRIES_MAX {
             let refused = match self.ports.queues.join(joining).await {
                 Ok(Joined { payload, replaced }) => {
+                    self.facts().joined(&payload, joining.presence.now);
                     if let Some(replaced) = replaced {
+                        self.facts().replaced(&payload, &replaced, joining.presence.now);
                         self.ended_notes.note(payload.performance, payload.epoch, vec![replaced]).await?;
                     }
                     return Ok(payload);
@@ -128,13 +135,20 @@ impl Recovery {
         self.repaired(payload, |token, now| async move { self.ports.queues.state(&token, now).await }).await
     }
 
-    /// Makes a called token active. A token in any other state is left as it is.
+    /// Makes a called token active. A token in any other state is left as it is. `called_at` is when it was called, if that is known.
     pub(crate) async fn accept(
         &self,
         payload: &QueueTokenPayload,
         active_duration: Duration,
+        called_at: Option<Timestamp>,
     ) -> Result<TokenState, WaitingRoomError> {
-        let accept = |token, now| async move { self.ports.queues.accept(&token, active_duration, now).await };
+        let accept = |token, now| async move {
+            let answer = self.ports.queues.accept(&token, active_duration, now).await;
+            if let Ok(TokenState::Active { until }) = answer {
+                self.facts().accepted(payload, called_at, until, (now, active_duration));
+            }
+            answer
+        };
         self.repaired(payload, accept).await
     }
 
@@ -145,11 +159,25 @@ impl Recovery {
         reason: EndReason,
     ) -> Result<TokenState, WaitingRoomError> {
         let end = |token, now| async move { self.ports.queues.end(&token, reason, now).await };
-        self.repaired(payload, end).await
+        let state = self.repaired(payload, end).await?;
+        if let TokenState::Ended(reason) = state {
+            self.facts().ended(payload, reason, self.ports.clock.now());
+        }
+        Ok(state)
+    }
+
+    /// Notes facts of the fans.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts(&self.ports.facts)
     }
 
     /// Ends a called token whose fan could buy nothing, and notes it.
-    pub(crate) async fn pass_over(&self, payload: &QueueTokenPayload) -> Result<TokenState, WaitingRoomError> {
+    pub(crate) async fn pass_over(
+        &self,
+        payload: &QueueTokenPayload,
+        called_at: Option<Timestamp>,
+    ) -> Result<TokenState, WaitingRoomError> {
+        self.facts().called(payload, called_at);
         let QueueTokenPayload { performance, epoch, lane, index, .. } = *payload;
         let reason = EndReason::LimitReached;
         self.ended_notes.note(performance, epoch, vec![EndedToken { lane, index, reason }]).await?;
@@ -232,6 +260,7 @@ impl Recovery {
             match self.ports.queues.show(performance, &tokens, presence).await {
                 Ok(replaced) => {
                     let epoch = payloads.first().map_or(0, |payload| payload.epoch);
+                    self.facts().ended_tokens(performance, epoch, &replaced, presence.now);
                     self.ended_notes.note(performance, epoch, replaced).await?;
                 }
                 Err(error) => {
@@ -273,7 +302,9 @@ impl Recovery {
             index: draws.index(absent),
             reason: EndReason::Abandoned,
         };
-        Ok(self.ended_notes.note(performance, epoch, numbers.into_iter().map(ended).collect()).await?)
+        let absent: Vec<EndedToken> = numbers.into_iter().map(ended).collect();
+        self.facts().ended_tokens(performance, epoch, &absent, self.ports.clock.now());
+        Ok(self.ended_notes.note(performance, epoch, absent).await?)
     }
 
     /// The token of this payload, with its drawn number if this instance knows the draw.
@@ -341,7 +372,7 @@ impl Recovery {
         if self.stored_snapshot(performance).await?.is_some() {
             return Ok(());
         }
-        let RecoveryPorts { queues, records, draws, clock } = &self.ports;
+        let RecoveryPorts { queues, records, draws, clock, .. } = &self.ports;
         let queue = self.queue(performance).await?;
         let now = clock.now();
         let new = QueueRecord::begun(now.timestamp_millis(), &queue.settings, now);

@@ -8,6 +8,7 @@ use encore_bulkhead::Bulkhead;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::ports::{Catalog, Clock, Draws, Joining, Presence, QueueRecords, QueueStore};
+use encore_domain::queue::fact::QueueFacts;
 use encore_domain::queue::snapshot::QueueSnapshot;
 use encore_domain::queue::{DrawKey, Drawn, EndReason, LaneName, Queue, QueueTokenPayload, TokenState};
 use encore_domain::request::RequestKey;
@@ -336,10 +337,15 @@ impl WaitingRoom {
 impl WaitingRoom {
     /// A waiting room on its ports. It knows no open queue until the first [`Self::refresh_open_queues`].
     pub fn new(parts: WaitingRoomParts) -> Self {
+        Self::noting(parts, Arc::new(QueueFacts::off()))
+    }
+
+    /// The same, which notes what happens to fans.
+    pub fn noting(parts: WaitingRoomParts, facts: Arc<QueueFacts>) -> Self {
         let WaitingRoomParts { queues, records, draws, catalog, stock, clock } = parts;
         let openings = Arc::new(Openings::new(Arc::clone(&catalog), Arc::clone(&clock)));
         let open_queues = Arc::new(OpenQueues::new(catalog, Arc::clone(&clock)));
-        let ports = RecoveryPorts { queues, records, draws, clock: Arc::clone(&clock) };
+        let ports = RecoveryPorts { queues, records, draws, clock: Arc::clone(&clock), facts };
         let recovery = Arc::new(Recovery::new(ports, Arc::clone(&open_queues)));
         let replicas = Arc::new(ReplicaRegistry::new(
             Arc::clone(&recovery),

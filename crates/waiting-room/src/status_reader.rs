@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use encore_domain::queue::snapshot::NumberStatus;
-use encore_domain::queue::{QueueTokenPayload, TokenState};
+use encore_domain::queue::{EndReason, QueueTokenPayload, TokenState};
+use encore_domain::time::Timestamp;
 use tracing::debug;
 
 use crate::error::WaitingRoomError;
@@ -44,7 +45,7 @@ impl StatusReader {
         };
         if let Some((NumberStatus::PreQueued | NumberStatus::Waiting { .. }, _)) = seen
             && payload.admitted_until.is_some()
-            && let Some(status) = self.accept(payload, open).await?
+            && let Some(status) = self.accept(payload, open, None).await?
         {
             // The payload says admitted, so the view is older than the admission.
             return Ok(Some(status));
@@ -58,8 +59,9 @@ impl StatusReader {
             Some((NumberStatus::Waiting { position, position_by_need }, people_waiting)) => {
                 Ok(Some(waiting(payload, view, (position, position_by_need), people_waiting)))
             }
-            Some((NumberStatus::Active { .. } | NumberStatus::Ended, _)) => self.accept(payload, open).await,
-            Some((NumberStatus::Called, _)) | None => self.accept_if_useful(payload, open).await,
+            Some((NumberStatus::Active { .. } | NumberStatus::Ended, _)) => self.accept(payload, open, None).await,
+            Some((NumberStatus::Called, _)) => self.accept_if_useful(payload, open, view.called_at(&token)).await,
+            None => self.accept_if_useful(payload, open, None).await,
         }
     }
 
@@ -90,19 +92,29 @@ impl StatusReader {
         }
     }
 
-    /// Accepts a call, unless the fan could buy nothing: then the token ends, and its place goes to the next fan. A token that was
+    /// Notes that a stream ended with its token, unless whoever ended the token noted it.
+    pub(crate) fn note_end(&self, payload: &QueueTokenPayload, status: &QueueStatus, at: Timestamp) {
+        let QueueStatus::Ended(Ending::Token(reason)) = status else { return };
+        // A missed call is `Abandoned`: a fan with a stream is not absent.
+        if matches!(reason, EndReason::Expired | EndReason::Abandoned | EndReason::Reset) {
+            self.recovery.facts().ended(payload, *reason, at);
+        }
+    }
+
+    /// Accepts a call of this time, unless the fan could buy nothing: then the token ends, and its place goes to the next fan. A token that was
     /// active already is not asked for again: it may be there to pay a hold.
     async fn accept_if_useful(
         &self,
         payload: &QueueTokenPayload,
         open: &OpenQueue,
+        called_at: Option<Timestamp>,
     ) -> Result<Option<QueueStatus>, WaitingRoomError> {
         if payload.admitted_until.is_some() || self.may_buy(payload).await {
-            return self.accept(payload, open).await;
+            return self.accept(payload, open, called_at).await;
         }
         Ok(match self.recovery.state(payload).await? {
             TokenState::Waiting => None,
-            TokenState::Called { .. } => match self.recovery.pass_over(payload).await? {
+            TokenState::Called { .. } => match self.recovery.pass_over(payload, called_at).await? {
                 TokenState::Ended(reason) => Some(QueueStatus::Ended(Ending::Token(reason))),
                 TokenState::Waiting | TokenState::Called { .. } | TokenState::Active { .. } => None,
             },
@@ -126,8 +138,9 @@ impl StatusReader {
         &self,
         payload: &QueueTokenPayload,
         open: &OpenQueue,
+        called_at: Option<Timestamp>,
     ) -> Result<Option<QueueStatus>, WaitingRoomError> {
-        Ok(match self.recovery.accept(payload, open.queue.settings.active_duration).await? {
+        Ok(match self.recovery.accept(payload, open.queue.settings.active_duration, called_at).await? {
             TokenState::Active { until } => Some(QueueStatus::Admitted { until }),
             TokenState::Ended(reason) => Some(QueueStatus::Ended(Ending::Token(reason))),
             TokenState::Waiting | TokenState::Called { .. } => None,

@@ -79,6 +79,7 @@ impl PositionStream {
 
     fn frame(&mut self, view: &QueueView, status: QueueStatus) -> ObservedStatus {
         self.over = matches!(status, QueueStatus::Ended(_));
+        self.statuses.note_end(self.watcher.payload(), &status, view.observed_at);
         if let QueueStatus::Admitted { until } = status {
             self.watcher.note_admission(until);
         }

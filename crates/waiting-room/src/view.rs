@@ -122,6 +122,12 @@ impl QueueView {
             .map(|queue| (queue.status(token.lane_number()), queue.waiting()))
     }
 
+    /// When a token was called that has not accepted yet, by the accept window of now.
+    pub(crate) fn called_at(&self, token: &QueueToken) -> Option<Timestamp> {
+        let accept_by = self.snapshot_of(token)?.called.get(&token.lane_number())?;
+        Some(*accept_by - self.open.as_ref()?.queue.settings.accept_window)
+    }
+
     /// How many fans are ahead of one who joined after the view was read: in the lane, and among those of the lane who want the same
     /// kind of seat. And how many wait in all lanes.
     pub(crate) fn ahead_of_newcomer(&self, payload: &QueueTokenPayload) -> (u64, u64, u64) {

@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use uuid::Uuid;
-
 use crate::time::Timestamp;
 
 /// The most bytes of the data of an event that can be published. Brokers take messages of a megabyte, with their headers.
@@ -20,8 +18,8 @@ pub struct EventMessage {
     pub subject: String,
     /// When the change was made.
     pub at: Timestamp,
-    /// Events of one key are published in order.
-    pub key: Uuid,
+    /// Events of one key are published in order. A UUID, or for a seat that of the performance, `/` and the seat's ID.
+    pub key: String,
     /// The encoded change.
     pub data: Vec<u8>,
 }
@@ -38,18 +36,18 @@ pub enum PublishOutcome {
 }
 
 /// What can be published of a batch: all but what `refuse` refuses, and what comes after that under the same key.
-pub fn publishable(
-    batch: &[EventMessage],
+pub fn publishable<'batch>(
+    batch: &'batch [EventMessage],
     mut refuse: impl FnMut(&EventMessage) -> Option<String>,
 ) -> Vec<PublishOutcome> {
     let mut refused = HashSet::new();
-    let mut outcome = |event: &EventMessage| {
-        if refused.contains(&event.key) {
+    let mut outcome = |event: &'batch EventMessage| {
+        if refused.contains(event.key.as_str()) {
             return PublishOutcome::Waiting;
         }
         match refuse(event) {
             Some(reason) => {
-                refused.insert(event.key);
+                refused.insert(event.key.as_str());
                 PublishOutcome::Refused(reason)
             }
             None => PublishOutcome::Published,

@@ -127,7 +127,7 @@ impl CardEffects {
         Some(match (self.seats.clone()?, &self.paid, &self.refund) {
             (SeatsChange::HeldAgain(hold), ..) => {
                 let at = self.events.last()?.at;
-                Event::HoldChanged { hold, at }
+                Event::HoldChanged { hold, released: Vec::new(), at }
             }
             (SeatsChange::Expired(expired), ..) => Event::HoldExpired(expired),
             (SeatsChange::Sold(sold) | SeatsChange::SoldAgain(sold), Some(payment), _) => {

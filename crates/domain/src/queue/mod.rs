@@ -5,6 +5,7 @@ mod admission;
 mod bucket;
 pub mod ceilings;
 mod draw;
+pub mod fact;
 mod lane;
 mod number_map;
 mod record;

@@ -93,9 +93,10 @@ impl KafkaPublisher {
     }
 
     async fn create_topic(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let KafkaTarget { servers, topic, partitions, replication } = &self.target;
+        let KafkaTarget { servers, topic, partitions, replication, is_compacted } = &self.target;
         let replication = TopicReplication::Fixed(replication.unwrap_or(-1));
         let new = NewTopic::new(topic, *partitions, replication).set("max.message.bytes", MESSAGE_BYTES_MAX);
+        let new = if *is_compacted { new.set("cleanup.policy", "compact") } else { new };
         let admin: AdminClient<BrokerLog> = client_config(servers).create_with_context(self.log.clone())?;
         let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN)).operation_timeout(Some(ANSWER_WITHIN));
         for created in admin.create_topics([&new], &options).await? {
@@ -119,8 +120,7 @@ impl KafkaPublisher {
         let mut sent: Vec<(usize, DeliveryFuture)> = Vec::with_capacity(batch.len());
         for (index, event) in batch.iter().enumerate() {
             if outcomes[index] == PublishOutcome::Published {
-                let key = event.key.to_string();
-                let record = record(&self.target.topic, &key, event);
+                let record = record(&self.target.topic, event);
                 sent.push((index, producer.send_result(record).map_err(|(error, _)| error)?));
             }
         }
@@ -185,11 +185,7 @@ fn refuse(batch: &[EventMessage], index: usize, error: &KafkaError, outcomes: &m
 }
 
 /// An event in the binary mode of CloudEvents, of which the producer keeps a copy.
-fn record<'event>(
-    topic: &'event str,
-    key: &'event String,
-    event: &'event EventMessage,
-) -> FutureRecord<'event, String, Vec<u8>> {
+fn record<'event>(topic: &'event str, event: &'event EventMessage) -> FutureRecord<'event, String, Vec<u8>> {
     let time = event.at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let headers = [
         ("ce_specversion", "1.0"),
@@ -202,7 +198,7 @@ fn record<'event>(
     ];
     let owned = OwnedHeaders::new_with_capacity(headers.len());
     let headers = headers.into_iter().fold(owned, |all, (key, value)| all.insert(Header { key, value: Some(value) }));
-    FutureRecord::to(topic).key(key).payload(&event.data).headers(headers)
+    FutureRecord::to(topic).key(&event.key).payload(&event.data).headers(headers)
 }
 
 /// The event of a message; none if it is not one that Encore published.
@@ -217,7 +213,7 @@ pub fn from_kafka(message: &impl Message) -> Option<EventMessage> {
         data_type: header(TYPE)?,
         subject: header(SUBJECT)?,
         at: DateTime::parse_from_rfc3339(&header(TIME)?).ok()?.with_timezone(&Utc),
-        key: str::from_utf8(message.key()?).ok()?.parse().ok()?,
+        key: String::from_utf8(message.key()?.to_vec()).ok()?,
         data: message.payload()?.to_vec(),
     })
 }

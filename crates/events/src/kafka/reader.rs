@@ -27,6 +27,10 @@ pub struct KafkaReader {
     log: BrokerLog,
     /// How many messages were there when it was opened.
     length: u64,
+    topic: String,
+    exists: bool,
+    /// Where the partitions that were not empty ended when it was opened.
+    ends: Vec<(i32, i64)>,
 }
 
 impl KafkaReader {
@@ -40,33 +44,50 @@ impl KafkaReader {
             .set("enable.auto.commit", "false")
             .create_with_context(log.clone())
             .map_err(|error| KafkaReadError(error.into()))?;
-        let mut reader = Self { consumer, log, length: 0 };
-        match reader.assign(topic, from_beginning) {
-            Ok(length) => {
-                reader.length = length;
-                Ok(reader)
-            }
+        let mut reader = Self { consumer, log, topic: topic.to_owned(), length: 0, exists: false, ends: Vec::new() };
+        match reader.assign(from_beginning) {
+            Ok(()) => Ok(reader),
             Err(error) => Err(reader.explain(error)),
         }
     }
 
-    /// Begins with all partitions of a topic. Returns how many messages they have.
-    fn assign(&self, topic: &str, from_beginning: bool) -> Result<u64, KafkaError> {
-        let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER_WITHIN)?;
-        let (mut partitions, mut length) = (TopicPartitionList::new(), 0);
+    /// Begins with all partitions of the topic, and notes what is there.
+    fn assign(&mut self, from_beginning: bool) -> Result<(), KafkaError> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWER_WITHIN)?;
+        let mut partitions = TopicPartitionList::new();
         for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-            let (low, high) = self.consumer.fetch_watermarks(topic, partition.id(), ANSWER_WITHIN)?;
-            length += u64::try_from(high - low).unwrap_or_default();
+            let (low, high) = self.consumer.fetch_watermarks(&self.topic, partition.id(), ANSWER_WITHIN)?;
+            self.length += u64::try_from(high - low).unwrap_or_default();
+            if from_beginning && low < high {
+                self.ends.push((partition.id(), high));
+            }
             let offset = Offset::Offset(if from_beginning { low } else { high });
-            partitions.add_partition_offset(topic, partition.id(), offset)?;
+            partitions.add_partition_offset(&self.topic, partition.id(), offset)?;
         }
         self.consumer.assign(&partitions)?;
-        Ok(length)
+        self.exists = partitions.count() > 0;
+        Ok(())
     }
 
     /// How many messages the topic had when it was opened.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Whether the broker has the topic.
+    pub fn exists(&self) -> bool {
+        self.exists
+    }
+
+    /// Whether all was read that was there when it was opened. In a topic that is compacted, that is fewer messages than
+    /// [`length`](Self::length) says.
+    pub fn has_read_all(&self) -> Result<bool, KafkaReadError> {
+        let positions = self.consumer.position().map_err(|error| self.explain(error))?;
+        let is_read = |(partition, end): &(i32, i64)| {
+            let position = positions.find_partition(&self.topic, *partition).map(|found| found.offset());
+            matches!(position, Some(Offset::Offset(next)) if next >= *end)
+        };
+        Ok(self.ends.iter().all(is_read))
     }
 
     /// The next message, in the order of its partition; none if there is none in time. A message that is no event is an inner none.

@@ -174,9 +174,16 @@ pub async fn writes_events(bench: RecordBench) {
         Event::HoldReleased(given_back),
         Event::HoldPlaced(missed.clone()),
         Event::HoldPlaced(changed),
-        Event::HoldChanged { hold: less, at: at_secs(1) },
-        Event::HoldChanged { hold: longer, at: at_secs(2) },
+        Event::HoldChanged { hold: less, released: slots(&[2]), at: at_secs(1) },
+        Event::HoldChanged { hold: longer, released: vec![], at: at_secs(2) },
         Event::HoldExpired(missed),
     ];
     assert_eq!(bench.events().await, expected.map(|event| identity_of(&event)));
+    let mut released = Vec::new();
+    for event in bench.read_events().await {
+        if let Event::HoldChanged { released: slots, .. } = event {
+            released.push(slots);
+        }
+    }
+    assert_eq!(released, [slots(&[2]), vec![]]);
 }

@@ -12,6 +12,7 @@ use encore_events::{FileReader, KafkaReader};
 use uuid::Uuid;
 
 use crate::commands::CommandError;
+use crate::commands::replay::{self, ReplayArgs};
 use crate::config::{KafkaArgs, KafkaTopic};
 use crate::output::print_error_line;
 
@@ -30,7 +31,10 @@ pub struct EventsArgs {
 #[derive(Subcommand)]
 enum EventsCommand {
     /// Print events as they are published, one JSON object a line.
-    Tail(TailArgs),
+    Tail(Box<TailArgs>),
+    /// Rebuild the map of a performance from the seat feed, and compare it with the claims. Exits with 3 if a seat differs, and with 4 if
+    /// that could not be examined.
+    Replay(Box<ReplayArgs>),
 }
 
 /// Which events to print.
@@ -56,9 +60,16 @@ pub struct TailArgs {
     no_follow: bool,
 }
 
+/// Reads events.
+pub async fn run(args: &EventsArgs) -> Result<(), CommandError> {
+    match &args.command {
+        EventsCommand::Tail(args) => tail(args),
+        EventsCommand::Replay(args) => replay::run(args).await,
+    }
+}
+
 /// Prints events until it is interrupted.
-pub fn run(args: &EventsArgs) -> Result<(), CommandError> {
-    let EventsCommand::Tail(args) = &args.command;
+fn tail(args: &TailArgs) -> Result<(), CommandError> {
     match (args.kafka.check()?, &args.event_files) {
         (Some(topic), _) => tail_topic(args, &topic),
         (None, Some(folder)) => tail_files(args, folder),
@@ -122,7 +133,9 @@ fn print(line: &str) -> Result<bool, CommandError> {
 impl TailArgs {
     fn admits(&self, event: &EventMessage) -> bool {
         let short = event.data_type.strip_prefix(PACKAGE).unwrap_or(&event.data_type);
+        // The key of a message of the seat feed is that of the performance, and the seat.
+        let of = event.key.split_once('/').map_or(event.key.as_str(), |(performance, _)| performance);
         let is_of_type = |name: &String| *name == event.data_type || name == short;
-        (self.types.is_empty() || self.types.iter().any(is_of_type)) && self.key.is_none_or(|key| key == event.key)
+        (self.types.is_empty() || self.types.iter().any(is_of_type)) && self.key.is_none_or(|key| key.to_string() == of)
     }
 }

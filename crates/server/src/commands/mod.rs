@@ -6,6 +6,8 @@ pub mod events;
 pub mod health;
 pub mod import_venue;
 pub mod migrate;
+pub mod not_examined;
+pub mod replay;
 pub mod revise_venue;
 pub mod serve;
 pub mod verify;
@@ -27,6 +29,7 @@ use encore_redis_store::ServersError;
 use thiserror::Error;
 use tracing::info;
 
+use crate::commands::not_examined::NotExamined;
 use crate::config::{ConfigErrors, DatabaseTarget, StoreArgs, Stores};
 use crate::encore::Encore;
 use crate::listener_tls::TlsError;
@@ -79,23 +82,28 @@ pub enum CommandError {
     #[error("promises are broken: {}", .0.join(", "))]
     PromisesBroken(Vec<String>),
     #[error("what was published was not examined")]
-    NotExamined(#[source] CannotCompare),
+    PublishedNotExamined(#[source] CannotCompare),
     #[error("the draw is invalid: {0}")]
     DrawBroken(String),
+    #[error("{0} seats differ from the claims")]
+    FeedDiffers(usize),
+    #[error("the seat feed could not be examined")]
+    FeedNotExamined(#[from] NotExamined),
 }
 
-/// The exit code of `encore verify` and `encore verify-draw` if a promise is broken. A command that fails exits with 1,
-/// and one with invalid arguments with 2.
+/// The exit code of `encore verify` and `encore verify-draw` if a promise is broken, and of `encore events replay` if a seat differs. A
+/// command that fails exits with 1, and one with invalid arguments with 2.
 const PROMISES_BROKEN: u8 = 3;
-/// The exit code of `encore verify` if it could not look at what was published, and found nothing else.
+/// The exit code of `encore verify` if it could not look at what was published, and found nothing else, and of `encore events replay` if it
+/// could not examine the feed.
 const NOT_EXAMINED: u8 = 4;
 
 impl CommandError {
     /// The exit code of the process.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::PromisesBroken(_) | Self::DrawBroken(_) => ExitCode::from(PROMISES_BROKEN),
-            Self::NotExamined(_) => ExitCode::from(NOT_EXAMINED),
+            Self::PromisesBroken(_) | Self::DrawBroken(_) | Self::FeedDiffers(_) => ExitCode::from(PROMISES_BROKEN),
+            Self::PublishedNotExamined(_) | Self::FeedNotExamined(_) => ExitCode::from(NOT_EXAMINED),
             Self::Config(_)
             | Self::Usage(_)
             | Self::Unavailable(_)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::ports::{EventPublisher, Mailer};
-use encore_events::{AlarmNotifier, AlarmNotifierParts, FilePublisher, HttpWebhookSender};
+use encore_events::{AlarmNotifier, AlarmNotifierParts, CompactedFilePublisher, FilePublisher, HttpWebhookSender};
 use encore_grpc::ConnectionLimits;
 use encore_mailer::{FolderMailer, SmtpMailer};
 use encore_redis_store::{Redis, eviction_policy};
@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::commands::{CommandError, migrated};
 use crate::config::{
-    Config, Gateway, GatewayWebhookConfig, MailConfig, MailRoute, MetricsConfig, Publisher, ServeArgs, Stores,
+    Config, Gateway, GatewayWebhookConfig, MailConfig, MailRoute, MetricsConfig, Publisher, SeatFeed, ServeArgs, Stores,
 };
 use crate::demo;
 use crate::encore::Encore;
@@ -44,7 +44,9 @@ pub async fn run(args: &ServeArgs, alarms: &AlarmTap) -> Result<(), CommandError
     let metrics = config.metrics.map(|_| Metrics::install()).transpose()?;
     let ports = connect(&config).await?;
     let webhook_sender = Arc::new(HttpWebhookSender::new(config.events.reach));
-    let ports = Ports { publisher: publisher(&config)?, webhook_sender, ..ports };
+    let (publisher, seat_publisher) = (publisher(&config)?, seat_publisher(&config)?);
+    let queue_fact_publisher = queue_fact_publisher(&config)?;
+    let ports = Ports { publisher, seat_publisher, queue_fact_publisher, webhook_sender, ..ports };
     let alarms = send_alarms(&config, &ports, alarms);
     let catalog = Arc::clone(&ports.catalog);
     let clock = Arc::clone(&ports.clock);
@@ -156,6 +158,30 @@ fn publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, Command
             info!(folder = %folder.display(), "publishing events to files");
             Some(Arc::new(FilePublisher::new(folder.clone(), *limits)))
         }
+    })
+}
+
+/// Where the seat feed is published.
+fn seat_publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, CommandError> {
+    Ok(match &config.events.seat_feed {
+        SeatFeed::Off => None,
+        SeatFeed::Kafka(target) => {
+            info!(?target, "publishing the seat feed to kafka");
+            Some(target.clone().publisher()?)
+        }
+        SeatFeed::File(folder, limits) => Some(Arc::new(CompactedFilePublisher::new(folder.clone(), *limits))),
+    })
+}
+
+/// Where the facts of queues are published.
+fn queue_fact_publisher(config: &Config) -> Result<Option<Arc<dyn EventPublisher>>, CommandError> {
+    Ok(match &config.events.queue_facts {
+        Publisher::Off => None,
+        Publisher::Kafka(target) => {
+            info!(?target, "publishing the facts of queues to kafka");
+            Some(target.clone().publisher()?)
+        }
+        Publisher::Files(folder, limits) => Some(Arc::new(FilePublisher::of_queue_facts(folder.clone(), *limits))),
     })
 }
 

@@ -70,7 +70,7 @@ pub async fn run(args: &VerifyArgs) -> Result<(), CommandError> {
     let broken: Vec<String> = broken.chain(is_missing.then_some(published::NAME)).map(str::to_owned).collect();
     match unexamined {
         _ if !broken.is_empty() => Err(CommandError::PromisesBroken(broken)),
-        Some(why) => Err(CommandError::NotExamined(why)),
+        Some(why) => Err(CommandError::PublishedNotExamined(why)),
         None => Ok(()),
     }
 }

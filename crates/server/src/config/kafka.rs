@@ -81,10 +81,7 @@ impl KafkaArgs {
 
     /// The topic, if brokers are named; an error is recorded.
     pub(super) fn read(&self, check: &mut Check) -> Result<Option<KafkaTopic>, Recorded> {
-        let name_fits = (1..=249).contains(&self.kafka_topic.len())
-            && self.kafka_topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        let rule = "must be 1 to 249 letters, digits or - _ .";
-        let topic = check.read("ENCORE_KAFKA_TOPIC", if name_fits { Ok(self.kafka_topic.clone()) } else { Err(rule) });
+        let topic = check.read("ENCORE_KAFKA_TOPIC", topic_name(&self.kafka_topic));
         let tls = self.tls(check);
         let sasl = self.sasl(check, tls.as_ref().is_ok_and(Option::is_none));
         let Some(brokers) = self.kafka_brokers.as_deref() else {
@@ -175,6 +172,13 @@ impl KafkaArgs {
         let (mechanism, user) = (mechanism.ok_or(Recorded)?, user.ok_or(Recorded)?);
         Ok(Some(KafkaSasl { mechanism, user, password: password.ok_or(Recorded)? }))
     }
+}
+
+/// The name of a topic, if it is one.
+pub(super) fn topic_name(name: &str) -> Result<String, &'static str> {
+    let fits = (1..=249).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if fits { Ok(name.to_owned()) } else { Err("must be 1 to 249 letters, digits or - _ .") }
 }
 
 /// Encore's certificate, whose key must be the one in the other file.

@@ -55,6 +55,8 @@ fn one_error_lists_every_invalid_argument() {
         "--event-files=",
         "--kafka-brokers=broker",
         "--kafka-topic=a b",
+        "--kafka-seat-topic=a/b",
+        "--kafka-queue-topic=",
         "--kafka-partitions=0",
         "--kafka-replicas=11",
         "--kafka-tls=perhaps",
@@ -103,6 +105,8 @@ fn one_error_lists_every_invalid_argument() {
         "ENCORE_EVENT_FILES:",
         "ENCORE_KAFKA_BROKERS",
         "ENCORE_KAFKA_TOPIC",
+        "ENCORE_KAFKA_SEAT_TOPIC",
+        "ENCORE_KAFKA_QUEUE_TOPIC",
         "ENCORE_KAFKA_PARTITIONS",
         "ENCORE_KAFKA_REPLICAS",
         "ENCORE_KAFKA_TLS",
@@ -353,6 +357,35 @@ fn the_documented_variables_are_those_that_are_read() {
     let unknown: Vec<&str> =
         rows.map(|(name, _)| name).filter(|name| known.iter().all(|it| it.name[PREFIX.len()..] != **name)).collect();
     assert_eq!(unknown, [""; 0], "docs/operating.md has a row for a variable that nobody reads");
+}
+
+#[test]
+fn the_seat_feed_goes_where_events_go() {
+    let feed = |flags: &[&str]| args(flags).check().map(|config| config.events.seat_feed).map_err(|errors| errors.0);
+    let Ok(SeatFeed::File(folder, limits)) = feed(&["--event-files=/var/events"]) else { panic!("a file") };
+    assert_eq!(folder, std::path::Path::new("/var/events"));
+    assert_eq!((limits.compacted_from, limits.bytes_max), (16_000_000, 128_000_000));
+    assert_eq!(feed(&["--event-files=off"]), Ok(SeatFeed::Off));
+    let Ok(SeatFeed::Kafka(target)) = feed(&["--kafka-brokers=one:9092"]) else { panic!("Kafka") };
+    assert_eq!((target.topic.as_str(), target.is_compacted), ("encore.seats", true));
+    assert_eq!(feed(&["--kafka-brokers=one:9092", "--kafka-seat-topic=off"]), Ok(SeatFeed::Off));
+    let same = feed(&["--kafka-brokers=one:9092", "--kafka-seat-topic=encore.events"]);
+    assert_eq!(same, Err(vec!["ENCORE_KAFKA_SEAT_TOPIC: must be a topic of its own".to_owned()]));
+}
+
+#[test]
+fn the_facts_of_queues_go_where_events_go() {
+    let facts = |flags: &[&str]| args(flags).check().map(|config| config.events.queue_facts).map_err(|errors| errors.0);
+    let Ok(Publisher::Files(folder, _)) = facts(&["--event-files=/var/events"]) else { panic!("files") };
+    assert_eq!(folder, std::path::Path::new("/var/events"));
+    assert_eq!(facts(&["--event-files=off"]), Ok(Publisher::Off));
+    let Ok(Publisher::Kafka(target)) = facts(&["--kafka-brokers=one:9092"]) else { panic!("Kafka") };
+    assert_eq!((target.topic.as_str(), target.is_compacted), ("encore.queue", false));
+    assert_eq!(facts(&["--kafka-brokers=one:9092", "--kafka-queue-topic=off"]), Ok(Publisher::Off));
+    for taken in ["encore.events", "encore.seats"] {
+        let same = facts(&["--kafka-brokers=one:9092", &format!("--kafka-queue-topic={taken}")]);
+        assert_eq!(same, Err(vec!["ENCORE_KAFKA_QUEUE_TOPIC: must be a topic of its own".to_owned()]));
+    }
 }
 
 /// What `docker compose` and the manifests for Kubernetes set.

@@ -1,8 +1,14 @@
 //! What takes events out.
 
+use std::sync::Arc;
+
 use encore_app::contexts::PerformanceContexts;
 use encore_app::webhooks::{WebhookParts, WebhookUseCases};
-use encore_events::{Notifier, NotifierParts, Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts};
+use encore_domain::ports::{EventPublisher, RelayCursor};
+use encore_domain::queue::fact::QueueFacts;
+use encore_events::{
+    Notifier, NotifierParts, QueueFactPublisher, Relay, RelayParts, WebhookDeliverer, WebhookDelivererParts,
+};
 
 use crate::alarms::{AlarmConditionParts, AlarmConditions};
 use crate::metrics::EventBacklog;
@@ -10,15 +16,32 @@ use crate::ports::Ports;
 
 /// Publishes events, if there is somewhere to publish them.
 pub(super) fn relay(ports: &Ports) -> Option<Relay> {
-    let publisher = ports.publisher.clone()?;
-    Some(Relay::new(RelayParts {
+    let relay = Relay::new(relay_parts(ports, ports.relay_cursor.clone(), ports.publisher.clone()?));
+    Some(match ports.seat_publisher {
+        Some(_) => relay.keeping_what_needs(ports.seat_feed_cursor.clone()),
+        None => relay,
+    })
+}
+
+/// Publishes the seat feed, if there is somewhere to publish it.
+pub(super) fn seat_relay(ports: &Ports) -> Option<Relay> {
+    Some(Relay::of_seats(relay_parts(ports, ports.seat_feed_cursor.clone(), ports.seat_publisher.clone()?)))
+}
+
+/// Publishes the facts of queues, if there is somewhere to publish them.
+pub(super) fn queue_fact_publisher(ports: &Ports, facts: &Arc<QueueFacts>) -> Option<QueueFactPublisher> {
+    Some(QueueFactPublisher::new(Arc::clone(facts), ports.queue_fact_publisher.clone()?, ports.ids.clone()))
+}
+
+fn relay_parts(ports: &Ports, cursor: Arc<dyn RelayCursor>, publisher: Arc<dyn EventPublisher>) -> RelayParts {
+    RelayParts {
         outbox: ports.outbox.clone(),
-        cursor: ports.relay_cursor.clone(),
+        cursor,
         publisher,
         catalog: ports.catalog.clone(),
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
-    }))
+    }
 }
 
 /// Tells fans of events, if there is something to send mails with.
@@ -76,6 +99,7 @@ pub(super) fn event_backlog(ports: &Ports) -> EventBacklog {
     EventBacklog {
         outbox: ports.outbox.clone(),
         cursor: ports.relay_cursor.clone(),
+        seat_feed: ports.seat_publisher.as_ref().map(|_| ports.seat_feed_cursor.clone()),
         webhooks: ports.webhook_deliveries.clone(),
         clock: ports.clock.clone(),
     }

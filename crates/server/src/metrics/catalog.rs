@@ -37,7 +37,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 }
 
 /// Every metric of a server.
-pub const METRICS: [Metric; 51] = [
+pub const METRICS: [Metric; 55] = [
     histogram("rpc_server_call_duration_seconds", "Calls, from the head of the request to the end of the response"),
     gauge("encore_rpc_server_active_calls", "Calls and streams under way"),
     gauge("encore_role", "1 if the process has the role, else 0"),
@@ -77,6 +77,16 @@ pub const METRICS: [Metric; 51] = [
     ),
     gauge("encore_event_keys_held_back", "Keys that wait for an event that could not be published"),
     gauge("encore_event_keys_parked", "Those that failed often. Must be 0"),
+    counter("encore_seat_messages_published_total", "Messages of the seat feed that this instance published"),
+    gauge(
+        "encore_seat_feed_backlog_age_seconds",
+        "The age of the oldest event that is not in the seat feed yet; 0 if there is none",
+    ),
+    gauge(
+        "encore_seat_feed_keys_held_back",
+        "Performances whose seat feed waits for an event that cannot be published",
+    ),
+    counter("encore_queue_facts_total", "Facts about fans of queues, by whether they were published or dropped"),
     counter("encore_notifications_total", "Mails to fans about events, by outcome"),
     counter("encore_webhook_deliveries_total", "Tries to send an event to a webhook endpoint, by outcome"),
     counter("encore_alarms_total", "Alarms for the webhook of operators, by outcome"),

@@ -15,6 +15,8 @@ use metrics::gauge;
 pub struct EventBacklog {
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) cursor: Arc<dyn RelayCursor>,
+    /// The cursor of the seat feed, if there is one.
+    pub(crate) seat_feed: Option<Arc<dyn RelayCursor>>,
     pub(crate) webhooks: Arc<dyn WebhookDeliveries>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -23,6 +25,8 @@ pub struct EventBacklog {
 pub(super) struct BacklogRead {
     position: RelayPosition,
     backlog: Backlog,
+    /// The position and the backlog of the seat feed.
+    seat_feed: Option<(RelayPosition, Backlog)>,
     webhooks: WebhookSummary,
     /// Of the endpoint that is furthest behind.
     webhook_backlog: Backlog,
@@ -33,12 +37,20 @@ impl EventBacklog {
     pub(super) async fn read(&self) -> Result<BacklogRead, Unavailable> {
         let position = self.cursor.position().await?;
         let backlog = self.outbox.backlog(position.cursor).await?;
+        let seat_feed = match &self.seat_feed {
+            Some(cursor) => {
+                let position = cursor.position().await?;
+                let backlog = self.outbox.backlog(position.cursor).await?;
+                Some((position, backlog))
+            }
+            None => None,
+        };
         let webhooks = self.webhooks.summary().await?;
         let webhook_backlog = match webhooks.cursor {
             Some(cursor) => self.outbox.backlog(cursor).await?,
             None => Backlog::default(),
         };
-        Ok(BacklogRead { position, backlog, webhooks, webhook_backlog, at: self.clock.now() })
+        Ok(BacklogRead { position, backlog, seat_feed, webhooks, webhook_backlog, at: self.clock.now() })
     }
 }
 
@@ -51,6 +63,10 @@ impl BacklogRead {
         gauge!("encore_event_backlog_age_seconds").set(age(self.backlog));
         gauge!("encore_event_keys_held_back").set(self.position.held_back.len() as f64);
         gauge!("encore_event_keys_parked").set(self.position.parked() as f64);
+        if let Some((position, backlog)) = &self.seat_feed {
+            gauge!("encore_seat_feed_backlog_age_seconds").set(age(*backlog));
+            gauge!("encore_seat_feed_keys_held_back").set(position.held_back.len() as f64);
+        }
         let WebhookSummary { healthy, failing, disabled, waiting, cursor: _ } = self.webhooks;
         for (state, endpoints) in [("healthy", healthy), ("failing", failing), ("disabled", disabled)] {
             gauge!("encore_webhook_endpoints", "state" => state).set(endpoints as f64);

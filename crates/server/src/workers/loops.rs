@@ -67,8 +67,13 @@ impl Loops {
                 outbox.close_window().await
             });
         };
+        self.publish("event relay", relay);
+    }
+
+    /// Publishes what follows from events.
+    pub(super) fn publish(&mut self, name: &'static str, relay: Relay) {
         let stop = self.stop.clone();
-        self.sweep("event relay", Relay::POLL_EVERY, relay, move |relay| {
+        self.sweep(name, Relay::POLL_EVERY, relay, move |relay| {
             let stop = stop.clone();
             async move { relay.step(&stop).await }
         });

@@ -87,7 +87,8 @@ pub enum PlaceRefusal {
 /// - `counts_the_seats_of_a_fan`: held and sold, of one performance
 /// - `lists_sold_seats`: those of the confirmed reservations of one performance, with what was paid for each, by their slots, each once, in
 ///   pages of any size; not those that are held, blocked or cancelled
-/// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change
+/// - `writes_events`: placed, changed, released and expired, each once, in the transaction of the change; the event of a change names
+///   the seats that the hold lost
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Reservations: Send + Sync {

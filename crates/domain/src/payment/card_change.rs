@@ -192,9 +192,16 @@ impl Deciding<'_> {
 
     fn report(&mut self, reports: &[(Step, Outcome)]) {
         for (step, outcome) in reports {
-            let is_new = self.record(*step, outcome.clone());
-            if let (true, Step::Refund(id), Outcome::Failed(_)) = (is_new, step, outcome) {
-                self.return_to_wallet(*id);
+            let returned = match (step, outcome) {
+                (Step::Refund(id), Outcome::Failed(_)) => Some(*id),
+                _ => None,
+            };
+            // The gateway reports it again.
+            if returned.is_some() && self.unused_ids().is_none() {
+                continue;
+            }
+            if let (true, Some(id)) = (self.record(*step, outcome.clone()), returned) {
+                self.return_to_wallet(id);
             }
         }
         if self.state.is_over() && !self.state.is_confirmed && !self.effects.events.is_empty() {
@@ -210,11 +217,16 @@ impl Deciding<'_> {
         self.effects.seats = Some(SeatsChange::HeldAgain(held));
     }
 
+    /// The ids of the next transfer; none if all are used.
+    fn unused_ids(&self) -> Option<TransferIds> {
+        self.change.ids.transfers.get(self.effects.transfers.len()).copied()
+    }
+
     /// A refund that came back: the wallet gets it.
     fn return_to_wallet(&mut self, id: RefundId) {
-        let Some(refund) = self.card.refunds.iter().find(|refund| refund.id == id) else { return };
+        let refund = self.card.refunds.iter().find(|refund| refund.id == id);
+        let (Some(refund), Some(ids)) = (refund, self.unused_ids()) else { return };
         let about = (refund.payment, id);
-        let [ids, _] = self.change.ids.transfers;
         self.effects.transfers.push(Transfer::returned(ids, self.card.user, refund.amount(), about, self.change.at));
     }
 

@@ -107,6 +107,20 @@ pub async fn refunds_a_card(bench: RecordBench) {
     assert_eq!(bench.balances(bought.user).await, [euros(12_000)]);
     assert_eq!(bench.card(card.id).await.state(), PaymentState::Refunded);
     bench.assert_audited(&bought).await;
+
+    // Of refunds that come back at once, a change credits two. The others are reported again.
+    let (bought, card) = bench.charged(&[2, 3, 4]).await;
+    let mut failed = Vec::new();
+    for slot in bought.slots() {
+        let one = crate::refunds::plan(&bought, &[slot], at_secs(10));
+        let refund = made(bench.cancel(&one, request(bought.user)).await).refund;
+        failed.push((Step::Refund(refund.id), Outcome::Failed(FailureReason::RefundRefused)));
+    }
+    for credited in [24_000, 36_000, 36_000] {
+        bench.reported(&card, &failed, at_secs(11)).await;
+        assert_eq!(bench.balances(bought.user).await, [euros(credited)]);
+    }
+    bench.assert_audited(&bought).await;
 }
 
 pub async fn gives_back_once_after_a_lost_dispute(bench: RecordBench) {

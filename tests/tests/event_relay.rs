@@ -163,7 +163,10 @@ async fn seats_are_named() {
         step(&bench.relay()).await;
         let published = bench.recorder.published.lock().expect("not poisoned").clone();
         let [event] = published.as_slice() else { panic!("{published:?}") };
-        assert_eq!((event.data_type.as_str(), event.key), ("encore.events.v1.HoldPlaced", performance.id.0));
+        assert_eq!(
+            (event.data_type.as_str(), &event.key),
+            ("encore.events.v1.HoldPlaced", &performance.id.to_string())
+        );
         let names = |name: &str| event.data.windows(name.len()).any(|bytes| bytes == name.as_bytes());
         assert!(names("S-A-1") && names("Stalls"), "{event:?}");
     }

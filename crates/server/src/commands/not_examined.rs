@@ -1,3 +1,5 @@
+//! Why the seat feed could not be compared with the claims.
+
 use std::io;
 use std::time::Duration;
 

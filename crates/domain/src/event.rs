@@ -267,6 +267,8 @@ impl Event {
             Self::HoldChanged { at, .. }
             | Self::SeatsBlocked(SeatBlock { at, .. })
             | Self::SeatsUnblocked(SeatUnblock { at, .. })
+            | Self::PaymentChanged(PaymentStep { at, .. })
+            | Self::QueueOpened(QueueOpening { at, .. })
             | Self::UserSignedUp { at, .. }
             | Self::UserEmailVerified { at, .. }
             | Self::UserDeleted { at, .. } => *at,
@@ -274,7 +276,6 @@ impl Event {
             Self::ReservationConfirmed { payment, .. } => payment.paid_at,
             Self::SeatsCancelled { refund, .. } => refund.at,
             Self::WalletToppedUp { entry, .. } | Self::WalletWithdrawn { entry, .. } => entry.at,
-            Self::PaymentChanged(PaymentStep { at, .. }) | Self::QueueOpened(QueueOpening { at, .. }) => *at,
             Self::UserRoleChanged { cause, .. }
             | Self::PerformancePublished { cause, .. }
             | Self::PerformanceCancelled { cause, .. }

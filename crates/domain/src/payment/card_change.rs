@@ -192,16 +192,13 @@ impl Deciding<'_> {
 
     fn report(&mut self, reports: &[(Step, Outcome)]) {
         for (step, outcome) in reports {
-            let returned = match (step, outcome) {
-                (Step::Refund(id), Outcome::Failed(_)) => Some(*id),
-                _ => None,
-            };
-            // The gateway reports it again.
-            if returned.is_some() && self.unused_ids().is_none() {
+            let (Step::Refund(id), Outcome::Failed(_)) = (step, outcome) else {
+                self.record(*step, outcome.clone());
                 continue;
-            }
-            if let (true, Some(id)) = (self.record(*step, outcome.clone()), returned) {
-                self.return_to_wallet(id);
+            };
+            // Without ids, it is recorded when the gateway reports it again.
+            if self.unused_ids().is_some() && self.record(*step, outcome.clone()) {
+                self.return_to_wallet(*id);
             }
         }
         if self.state.is_over() && !self.state.is_confirmed && !self.effects.events.is_empty() {

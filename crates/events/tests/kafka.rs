@@ -112,8 +112,8 @@ async fn the_contract_is_kept() {
             cleanup_policy(&broker.brokers(), "compacted").await,
         ];
         assert_eq!(policies.map(Option::unwrap_or_default), ["delete", "compact"]);
-        let absent = broker.brokers();
-        let absent = tokio::task::spawn_blocking(move || KafkaReader::open(&absent, "absent", true));
+        let servers = KafkaServers::plain(&broker.brokers());
+        let absent = tokio::task::spawn_blocking(move || KafkaReader::open(&servers, "absent", true));
         assert!(!absent.await.expect("no panic").expect("the broker answers").exists());
     }
 }

@@ -239,12 +239,11 @@ impl SaleTerms {
             let is_same = price.currency == currency;
             let rule = format!("must be {currency}, the currency of the performance");
             rules.hold(format!("prices[{index}].price.currency_code"), is_same, rule);
-            match after.prices.minor_by_grade.get_mut(usize::from(*grade)) {
-                Some(Some(minor)) => *minor = price.minor,
-                Some(None) | None => {
-                    let rule = "must be a grade that is for sale: which are does not change";
-                    rules.hold(format!("prices[{index}].grade"), false, rule);
-                }
+            if let Some(Some(minor)) = after.prices.minor_by_grade.get_mut(usize::from(*grade)) {
+                *minor = price.minor;
+            } else {
+                let rule = "must be a grade that is for sale: which are does not change";
+                rules.hold(format!("prices[{index}].grade"), false, rule);
             }
         }
     }

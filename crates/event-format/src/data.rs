@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use encore_domain::booking::seat_block::{SeatBlock, SeatUnblock};
 use encore_domain::booking::{Reservation, ReservedSeat};
+use encore_domain::catalog::performance_change::Postponed;
 use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::catalog::{Performance, PriceList};
 use encore_domain::event::{Event, QueueChange, QueueOpening, StaffCause};
@@ -13,6 +14,7 @@ use encore_domain::money::Money;
 use encore_domain::payment::refund::{CancelledBy, OperatorReason, Refund, RefundCause};
 use encore_domain::payment::{Payment, PaymentMethod};
 use encore_domain::queue::{Lane, QueueSettings};
+use encore_domain::time::Timestamp;
 use encore_proto::admin::v1 as admin;
 use encore_proto::catalog::v1 as catalog;
 use encore_proto::events::v1 as pb;
@@ -134,27 +136,11 @@ pub(crate) fn of(event: &Event, chart: Option<&SeatChart>) -> Result<Data, Canno
         }
         Event::PerformanceCancelled { performance, reason, cause } => cancelled(*performance, reason, cause),
         Event::QueueOpened(opening) => queue_opened(opening),
-        Event::PerformancePostponed { performance, before, starts_at, postponed, reason, cause } => {
-            Data::PerformancePostponed(pb::PerformancePostponed {
-                performance_id: performance.to_string(),
-                starts_at: Some(timestamp(*starts_at)),
-                previous_starts_at: Some(timestamp(*before)),
-                postponed_from: Some(timestamp(postponed.from)),
-                refunds_until: Some(timestamp(postponed.refunds_until)),
-                reason: reason.as_str().to_owned(),
-                act: Some(act(cause)),
-                postponed_at: at,
-            })
+        Event::PerformancePostponed { performance, before, starts_at, postponed: terms, reason, cause } => {
+            postponed(*performance, (*before, *starts_at), terms, reason, cause)
         }
         Event::PerformanceChanged { before, after, cause } => terms_changed(before, after, cause, chart)?,
-        Event::PerformanceWithdrawn { performance, reason, cause } => {
-            Data::PerformanceWithdrawn(pb::PerformanceWithdrawn {
-                performance_id: performance.to_string(),
-                reason: reason.as_str().to_owned(),
-                act: Some(act(cause)),
-                withdrawn_at: at,
-            })
-        }
+        Event::PerformanceWithdrawn { performance, reason, cause } => withdrawn(*performance, reason, cause),
         Event::QueueChanged { performance, change, settings, cause } => {
             queue_changed(*performance, *change, settings, cause)
         }
@@ -189,6 +175,34 @@ fn cancelled(of: PerformanceId, reason: &OperatorReason, cause: &StaffCause) -> 
         reason: reason.as_str().to_owned(),
         act: Some(act(cause)),
         cancelled_at: Some(timestamp(cause.at)),
+    })
+}
+
+fn postponed(
+    of: PerformanceId,
+    (before, starts_at): (Timestamp, Timestamp),
+    terms: &Postponed,
+    reason: &OperatorReason,
+    cause: &StaffCause,
+) -> Data {
+    Data::PerformancePostponed(pb::PerformancePostponed {
+        performance_id: of.to_string(),
+        starts_at: Some(timestamp(starts_at)),
+        previous_starts_at: Some(timestamp(before)),
+        postponed_from: Some(timestamp(terms.from)),
+        refunds_until: Some(timestamp(terms.refunds_until)),
+        reason: reason.as_str().to_owned(),
+        act: Some(act(cause)),
+        postponed_at: Some(timestamp(cause.at)),
+    })
+}
+
+fn withdrawn(of: PerformanceId, reason: &OperatorReason, cause: &StaffCause) -> Data {
+    Data::PerformanceWithdrawn(pb::PerformanceWithdrawn {
+        performance_id: of.to_string(),
+        reason: reason.as_str().to_owned(),
+        act: Some(act(cause)),
+        withdrawn_at: Some(timestamp(cause.at)),
     })
 }
 

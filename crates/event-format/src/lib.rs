@@ -206,17 +206,14 @@ mod tests {
         assert_eq!((failed.failure(), failed.attempt), (pb::PaymentFailure::InsufficientFunds, 2));
         let ids = [failed.payment_id, failed.user_id, failed.reservation_id, failed.performance_id, failed.request_id];
         assert!(ids.iter().all(|id| !id.is_empty()), "{ids:?}");
-        assert_eq!(message(21).key.to_string(), ids[3]);
+        assert_eq!(message(21).key, ids[3]);
         let failed = pb::RefundFailed::decode(message(23).data.as_slice()).expect("its data");
         assert_eq!(
             (failed.cause(), failed.amount.map(|it| it.amount_minor)),
             (pb::CardRefundCause::Withdrawn, Some(11_900))
         );
         assert_eq!((failed.reservation_id.as_str(), failed.performance_id.as_str()), ("", ""), "a top-up has none");
-        assert_eq!(
-            (message(23).key.to_string(), message(23).subject),
-            (failed.user_id, format!("payments/{}", failed.payment_id))
-        );
+        assert_eq!((message(23).key, message(23).subject), (failed.user_id, format!("payments/{}", failed.payment_id)));
         let closed = pb::DisputeClosed::decode(message(25).data.as_slice()).expect("its data");
         assert_eq!((closed.dispute, closed.outcome()), (3, pb::DisputeOutcome::Lost));
         let opened = pb::QueueOpened::decode(message(27).data.as_slice()).expect("its data");

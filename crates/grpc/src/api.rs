@@ -288,12 +288,9 @@ impl Api {
         let (payments, cards) = (Arc::new(self.payments), self.cards);
         let (of_bookings, of_payments) = (Arc::clone(&booking.booking), Arc::clone(&payments));
         let payments = PaymentApi { payments, cards, listings: listings(), calls: calls() };
-        let queue = QueueApi {
-            queue: self.queue,
-            calls: calls(),
-            ended_sessions: ended_sessions(),
-            shutdown: shutdown.clone(),
-        };
+        let (clock, shutdown) = (|| Arc::clone(&self.clock), || shutdown.clone());
+        let queue =
+            QueueApi { queue: self.queue, calls: calls(), ended_sessions: ended_sessions(), shutdown: shutdown() };
         let identity = IdentityApi {
             identity: self.identity.clone(),
             sessions: self.sessions.clone(),
@@ -303,8 +300,8 @@ impl Api {
             limits: self.caller_limits,
             calls: calls(),
             ended_sessions: ended_sessions(),
-            clock: Arc::clone(&self.clock),
-            shutdown: shutdown.clone(),
+            clock: clock(),
+            shutdown: shutdown(),
         };
         serve!(IdentityServiceServer, Records, identity, MESSAGE_MAX_BYTES);
         serve!(CatalogServiceServer, Records, catalog, MESSAGE_MAX_BYTES);
@@ -316,16 +313,11 @@ impl Api {
             log: self.event_log,
             calls: calls(),
             ended_sessions: ended_sessions(),
-            clock: Arc::clone(&self.clock),
-            shutdown: shutdown.clone(),
+            clock: clock(),
+            shutdown: shutdown(),
         };
         serve!(EventServiceServer, Records, events, MESSAGE_MAX_BYTES);
-        let webhooks = WebhooksApi {
-            webhooks: self.webhooks,
-            listings: listings(),
-            calls: calls(),
-            clock: Arc::clone(&self.clock),
-        };
+        let webhooks = WebhooksApi { webhooks: self.webhooks, listings: listings(), calls: calls(), clock: clock() };
         serve!(WebhookServiceServer, Records, webhooks, MESSAGE_MAX_BYTES);
         let admin = AdminApi {
             admin: self.admin,
@@ -337,9 +329,9 @@ impl Api {
             audit: self.audit,
             listings: listings(),
             calls: calls(),
-            clock: self.clock,
+            clock: clock(),
             ended_sessions: ended_sessions(),
-            shutdown: shutdown.clone(),
+            shutdown: shutdown(),
         };
         serve!(AdminServiceServer, Records, admin, ADMIN_MESSAGE_MAX_BYTES);
         serve!(MoneyServiceServer, Records, MoneyApi { money: self.money, calls: calls() }, MESSAGE_MAX_BYTES);

@@ -198,7 +198,7 @@ impl WebhookDeliveries for PostgresWebhookDeliveries {
                 tracing::error!(
                     alarm = "webhook_endpoint_unreadable",
                     endpoint = %id, %error, "a webhook endpoint cannot be read; skipped"
-                )
+                );
             })
         };
         Ok(held.into_iter().filter_map(|row| read(row).ok()).collect())

@@ -24,7 +24,7 @@ use crate::mutex::lock;
 const PERFORMANCES_KEPT: u64 = 10_000;
 /// How far back a refresh looks, before the last one that succeeded. A read of a performance that began before a change and was kept after
 /// it is put right by the refreshes of this time. It is longer than any query may take, and than clocks may differ.
-const LOOK_BACK: Duration = Duration::from_secs(60);
+const LOOK_BACK: Duration = Duration::from_mins(1);
 /// How many changed performances are read at once.
 const CHANGED_PAGE: u32 = 1_000;
 /// How many concerts are cached. Each takes less than a kilobyte.

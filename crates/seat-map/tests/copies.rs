@@ -55,7 +55,7 @@ async fn a_copy_is_replaced_by_what_was_changed() {
     for performance in [changed(&one, 2), changed(&two, 1)] {
         assert_eq!(*contexts.performance(performance.id).await.expect("it is known"), performance);
     }
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let since = [at_secs(100) - minute, at_secs(100) - minute, at_secs(100) - minute];
     assert_eq!(*asked.lock().expect("not poisoned"), since, "since a minute before the last refresh");
 }

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     };
     let by_variables = || Command::Serve(Box::new(ByVariables::parse_from(["encore"]).serve));
     let command = cli.command.unwrap_or_else(by_variables);
-    match run(command, alarms) {
+    match run(command, &alarms) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error_line(format_args!("encore: {error}"));
@@ -43,9 +43,9 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(command: Command, alarms: AlarmTap) -> Result<(), CommandError> {
+async fn run(command: Command, alarms: &AlarmTap) -> Result<(), CommandError> {
     match command {
-        Command::Serve(args) => Box::pin(commands::serve::run(&args, &alarms)).await,
+        Command::Serve(args) => Box::pin(commands::serve::run(&args, alarms)).await,
         Command::CheckConfig(args) => commands::check_config::run(&args, &variables(&Cli::command())).await,
         Command::Health(args) => commands::health::run(&args).await,
         Command::Migrate(args) => commands::migrate::run(&args).await,

@@ -64,8 +64,8 @@ pub struct Workers {
     notifier: Option<Notifier>,
     alarms: AlarmConditions,
     sessions: SessionUseCases,
-    roles: Roles,
     mails: Option<(PasswordResetUseCases, EmailVerificationUseCases)>,
+    roles: Roles,
     pub(crate) stores: StoreWatch,
 }
 
@@ -212,83 +212,9 @@ impl Workers {
         } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores, roles };
         loops.watch_stores();
-        loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
-            room.refresh_open_queues().await
-        });
-        loops.repeat("changed performances", PerformanceContexts::REFRESH_EVERY, upkeep.clone(), |upkeep| async move {
-            upkeep.follow_performances().await
-        });
-        loops.repeat("sales switch", SalesGate::REFRESH_EVERY, sales_gate.clone(), |gate| async move {
-            gate.refresh().await
-        });
-        loops.sweep_or_look(
-            "tick",
-            WaitingRoom::TICK_EVERY,
-            (room.clone(), sales_gate),
-            // Nobody is admitted to a sale that is stopped.
-            |(room, gate)| async move { if gate.is_stopped() { room.renew().await } else { room.tick().await } },
-            |(room, _)| async move { room.renew().await },
-        );
-        loops.sweep_or_look(
-            "presence",
-            WaitingRoom::PRESENCE_EVERY,
-            room.clone(),
-            |room| async move { room.keep_presence().await },
-            |room| async move { room.report_present().await },
-        );
-        if !roles.worker {
-            loops.keep_up(room.clone(), upkeep.clone());
-        }
-        loops.sweep(
-            "queue records",
-            WaitingRoom::CHECKPOINT_EVERY,
-            room,
-            |room| async move { room.checkpoint().await },
-        );
-        loops.sweep("expiry", EXPIRE_EVERY, upkeep.clone(), |upkeep| async move { upkeep.expire_holds().await });
-        loops.sweep("settlements", REPAIR_EVERY, upkeep.clone(), |upkeep| async move {
-            upkeep.propagate_settlements().await
-        });
-        loops.sweep("overdue locks", REPAIR_EVERY, upkeep.clone(), |upkeep| async move {
-            upkeep.settle_overdue_locks().await
-        });
-        loops.sweep(
-            "past queues",
-            FORGET_EVERY,
-            upkeep.clone(),
-            |upkeep| async move { upkeep.forget_past_queues().await },
-        );
-        loops.sweep("old requests", FORGET_EVERY, requests, |requests| async move { requests.sweep().await });
-        loops.sweep(
-            "seat lock repair",
-            COMPARE_EVERY,
-            upkeep,
-            |upkeep| async move { upkeep.repair_seat_locks().await },
-        );
-        if roles.api {
-            loops.repeat("ended sessions", FOLLOW_SESSIONS_EVERY, sessions.clone(), |sessions| async move {
-                sessions.follow_ended().await
-            });
-        }
-        loops.sweep("sessions", SWEEP_SESSIONS_EVERY, sessions, |sessions| async move { sessions.sweep().await });
-        if let Some((resets, of_emails)) = mails {
-            // They wait in the memory of the instance that was asked for them.
-            if roles.api {
-                loops.repeat(
-                    "mails",
-                    SEND_MAILS_EVERY,
-                    resets.clone(),
-                    |resets| async move { resets.send_waiting().await },
-                );
-                loops.repeat("verification mails", SEND_MAILS_EVERY, of_emails.clone(), |of_emails| async move {
-                    of_emails.send_waiting().await
-                });
-            }
-            loops.sweep("password resets", SWEEP_RESETS_EVERY, resets, |resets| async move { resets.sweep().await });
-            loops.sweep("e-mail verifications", SWEEP_RESETS_EVERY, of_emails, |of_emails| async move {
-                of_emails.sweep().await
-            });
-        }
+        queues(&mut loops, room, sales_gate, &upkeep);
+        holds(&mut loops, upkeep, requests);
+        accounts(&mut loops, sessions, mails);
         if let Some(cards) = cards {
             loops.sweep("card payments", TAKE_UP_EVERY, cards, |cards| async move { cards.take_up().await });
         }
@@ -333,6 +259,93 @@ impl Workers {
         {
             warn!(error = &error as &dyn Error, "the last facts of queues were not published");
         }
+    }
+}
+
+/// The loops of queues, and those that follow what is on sale.
+fn queues(loops: &mut Loops, room: WaitingRoom, sales_gate: SalesGate, upkeep: &Upkeep) {
+    loops.repeat("open queues", WaitingRoom::REFRESH_EVERY, room.clone(), |room| async move {
+        room.refresh_open_queues().await
+    });
+    loops.repeat("changed performances", PerformanceContexts::REFRESH_EVERY, upkeep.clone(), |upkeep| async move {
+        upkeep.follow_performances().await
+    });
+    loops.repeat(
+        "sales switch",
+        SalesGate::REFRESH_EVERY,
+        sales_gate.clone(),
+        |gate| async move { gate.refresh().await },
+    );
+    loops.sweep_or_look(
+        "tick",
+        WaitingRoom::TICK_EVERY,
+        (room.clone(), sales_gate),
+        // Nobody is admitted to a sale that is stopped.
+        |(room, gate)| async move { if gate.is_stopped() { room.renew().await } else { room.tick().await } },
+        |(room, _)| async move { room.renew().await },
+    );
+    loops.sweep_or_look(
+        "presence",
+        WaitingRoom::PRESENCE_EVERY,
+        room.clone(),
+        |room| async move { room.keep_presence().await },
+        |room| async move { room.report_present().await },
+    );
+    if !loops.roles.worker {
+        loops.keep_up(room.clone(), upkeep.clone());
+    }
+    loops.sweep("queue records", WaitingRoom::CHECKPOINT_EVERY, room, |room| async move { room.checkpoint().await });
+}
+
+/// The loops that keep holds, locks and requests in order.
+fn holds(loops: &mut Loops, upkeep: Upkeep, requests: RequestRetention) {
+    loops.sweep("expiry", EXPIRE_EVERY, upkeep.clone(), |upkeep| async move { upkeep.expire_holds().await });
+    loops.sweep(
+        "settlements",
+        REPAIR_EVERY,
+        upkeep.clone(),
+        |upkeep| async move { upkeep.propagate_settlements().await },
+    );
+    loops.sweep(
+        "overdue locks",
+        REPAIR_EVERY,
+        upkeep.clone(),
+        |upkeep| async move { upkeep.settle_overdue_locks().await },
+    );
+    loops.sweep("past queues", FORGET_EVERY, upkeep.clone(), |upkeep| async move { upkeep.forget_past_queues().await });
+    loops.sweep("old requests", FORGET_EVERY, requests, |requests| async move { requests.sweep().await });
+    loops.sweep("seat lock repair", COMPARE_EVERY, upkeep, |upkeep| async move { upkeep.repair_seat_locks().await });
+}
+
+/// The loops of sessions, and of mails that users ask for.
+fn accounts(
+    loops: &mut Loops,
+    sessions: SessionUseCases,
+    mails: Option<(PasswordResetUseCases, EmailVerificationUseCases)>,
+) {
+    if loops.roles.api {
+        loops.repeat("ended sessions", FOLLOW_SESSIONS_EVERY, sessions.clone(), |sessions| async move {
+            sessions.follow_ended().await
+        });
+    }
+    loops.sweep("sessions", SWEEP_SESSIONS_EVERY, sessions, |sessions| async move { sessions.sweep().await });
+    if let Some((resets, of_emails)) = mails {
+        // They wait in the memory of the instance that was asked for them.
+        if loops.roles.api {
+            loops.repeat(
+                "mails",
+                SEND_MAILS_EVERY,
+                resets.clone(),
+                |resets| async move { resets.send_waiting().await },
+            );
+            loops.repeat("verification mails", SEND_MAILS_EVERY, of_emails.clone(), |of_emails| async move {
+                of_emails.send_waiting().await
+            });
+        }
+        loops.sweep("password resets", SWEEP_RESETS_EVERY, resets, |resets| async move { resets.sweep().await });
+        loops.sweep("e-mail verifications", SWEEP_RESETS_EVERY, of_emails, |of_emails| async move {
+            of_emails.sweep().await
+        });
     }
 }
 

@@ -113,7 +113,7 @@ async fn a_forgotten_password_is_set_once_and_ends_all_sessions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_gets_few_mails_and_a_network_asks_for_few() {
     let (clock, mailer) = (Arc::new(TestClock::default()), MemoryMailer::default());
-    let (instance, resets) = start_without_workers(&clock, Arc::new(mailer.clone())).await;
+    let (instance, resets) = Box::pin(start_without_workers(&clock, Arc::new(mailer.clone()))).await;
     for _ in 0..30 {
         ask(&instance, EMAIL).await.expect("the same answer");
     }
@@ -139,7 +139,7 @@ async fn a_mail_that_fails_is_tried_again() {
         let (kept, mail) = (kept.clone(), mail.clone());
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(kept.send(&mail)))
     });
-    let (instance, resets) = start_without_workers(&clock, Arc::new(mailer)).await;
+    let (instance, resets) = Box::pin(start_without_workers(&clock, Arc::new(mailer))).await;
     ask(&instance, EMAIL).await.expect("the same answer");
     for (nth, pause) in [(1, 2), (2, 8)] {
         for _ in 0..2 {

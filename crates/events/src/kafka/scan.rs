@@ -4,7 +4,7 @@ use encore_domain::event::message::EventMessage;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{BrokerLog, client_config};
@@ -65,7 +65,7 @@ impl TopicScan {
     fn assign(&self, topic: &str) -> Result<Vec<i64>, KafkaError> {
         let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER_WITHIN)?;
         let mut ids: Vec<i32> =
-            metadata.topics().iter().flat_map(MetadataTopic::partitions).map(|partition| partition.id()).collect();
+            metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
         ids.sort_unstable();
         let (mut list, mut first_kept) = (TopicPartitionList::new(), Vec::with_capacity(ids.len()));
         for id in ids {

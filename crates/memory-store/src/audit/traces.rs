@@ -197,7 +197,7 @@ fn expected_events(audit: &Sweep) -> HashMap<String, (Uuid, Timestamp)> {
 fn events_of_card(audit: &Sweep, card: &CardPayment) -> Vec<Event> {
     let mut steps = card.attempts.iter().flat_map(|attempt| &attempt.events);
     let is_refunded = steps.any(|event| matches!(event.step, Step::Refund(_)));
-    let refunds = is_refunded.then(|| audit.records.payments.refunds_of(card.id)).unwrap_or_default();
+    let refunds = if is_refunded { audit.records.payments.refunds_of(card.id) } else { Vec::new() };
     let refunds: Vec<Refund> = refunds.into_iter().cloned().collect();
     let of_attempt = |index: usize| {
         // As it was before the first step.

@@ -160,6 +160,7 @@ pub struct PerformanceRecord {
 }
 
 #[derive(Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "all are times, and times in payloads name their unit")]
 struct PostponedRecord {
     from_ms: i64,
     at_ms: i64,

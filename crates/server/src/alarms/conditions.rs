@@ -114,10 +114,11 @@ mod tests {
 
     #[test]
     fn what_lasts_is_raised_when_it_begins_every_hour_and_when_it_ends() {
+        use News::{Ended, Lasts, None};
+
         let (mut lasting, began) = (Lasting::default(), Timestamp::UNIX_EPOCH);
         let news = [(0, false), (1, true), (59, true), (62, true), (63, true), (64, false), (65, false), (66, true)]
             .map(|(minute, lasts)| lasting.note(lasts, began + Duration::from_mins(minute)));
-        use News::{Ended, Lasts, None};
         assert_eq!(news, [None, Lasts, None, Lasts, None, Ended, None, Lasts]);
     }
 }

@@ -112,7 +112,7 @@ pub async fn run(args: &ServeArgs, alarms: &AlarmTap) -> Result<(), CommandError
             print_line(format_args!("The demo operator is {email} with the password {password}."))?;
         }
     }
-    let served = serve(encore, listener, &config).await;
+    let served = Box::pin(serve(encore, listener, &config)).await;
     if let Some(AlarmTask { running, stop }) = alarms {
         stop.cancel();
         if timeout_at(Instant::now() + ALARMS_END_WITHIN, running).await.is_err() {

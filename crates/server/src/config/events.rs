@@ -153,6 +153,7 @@ impl EventArgs {
 }
 
 /// A topic beside these others; an inner none if it is off.
+#[expect(clippy::option_option, reason = "an invalid name, none and a topic are three things")]
 fn further_topic(check: &mut Check, variable: &str, name: &str, others: &[&str]) -> Option<Option<String>> {
     if name == "off" {
         return Some(None);

@@ -180,17 +180,15 @@ impl PublishedReport {
     /// Part of the report for people.
     pub fn as_text(&self) -> String {
         let Self { compared, missing, not_kept, findings } = self;
-        let mut text = format!("\n{NAME:<20} {missing:>8}  {compared} events that were published");
+        let mut text = vec![format!("\n{NAME:<20} {missing:>8}  {compared} events that were published")];
         if *not_kept > 0 {
-            text += &format!(", {not_kept} of them older than what is kept there");
+            text.push(format!(", {not_kept} of them older than what is kept there"));
         }
-        text += "\n";
-        for (event, key) in findings {
-            text += &format!("  event {event} of key {key}\n");
-        }
+        text.push("\n".to_owned());
+        text.extend(findings.iter().map(|(event, key)| format!("  event {event} of key {key}\n")));
         if (findings.len() as u64) < *missing {
-            text += &format!("  and {} more\n", missing - findings.len() as u64);
+            text.push(format!("  and {} more\n", missing - findings.len() as u64));
         }
-        text
+        text.concat()
     }
 }

@@ -12,7 +12,7 @@ use encore_domain::ports::EventPublisher;
 use encore_event_format::{key_of_line, to_json_line};
 use tracing::warn;
 
-use crate::file::{lock_soon, open_lines, own, private, sync, write};
+use crate::file::{lock_soon, open_to_append, own, private, sync, write};
 
 /// What the publisher is called in errors.
 const WHAT: &str = "compacted event file";
@@ -57,7 +57,7 @@ impl CompactedFilePublisher {
         own(folder)?;
         let lock = private().append(true).open(folder.join(LOCK))?;
         lock_soon(&lock)?;
-        let (mut file, bytes) = open_lines(folder, CURRENT)?;
+        let (mut file, bytes) = open_to_append(folder, CURRENT)?;
         let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         write(&mut file, &text)?;
         let (bytes, before) = (bytes + text.len() as u64, self.compacted.load(Ordering::Relaxed));

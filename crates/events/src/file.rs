@@ -138,14 +138,14 @@ impl Files {
         own(&self.folder)?;
         let lock = private().append(true).open(self.folder.join(self.lock()))?;
         lock_soon(&lock)?;
-        let (mut file, mut bytes) = open_lines(&self.folder, &self.current())?;
+        let (mut file, mut bytes) = open_to_append(&self.folder, &self.current())?;
         let mut text = String::new();
         for line in lines {
             let with_line = bytes + text.len() as u64 + line.len() as u64 + 1;
             if with_line > limits.file_bytes_max && with_line > line.len() as u64 + 1 {
                 write(&mut file, &text)?;
                 self.rotate(limits)?;
-                (file, bytes) = open_lines(&self.folder, &self.current())?;
+                (file, bytes) = open_to_append(&self.folder, &self.current())?;
                 text.clear();
             }
             text.push_str(line);
@@ -219,7 +219,7 @@ pub(crate) fn write(file: &mut File, text: &str) -> io::Result<()> {
 
 /// Opens a file to append to, without a line that was torn when a process died. Nobody was told that its event is published. Returns
 /// its size, too.
-pub(crate) fn open_lines(folder: &Path, name: &str) -> io::Result<(File, u64)> {
+pub(crate) fn open_to_append(folder: &Path, name: &str) -> io::Result<(File, u64)> {
     let path = folder.join(name);
     let is_new = !path.exists();
     let mut file = private().read(true).append(true).open(path)?;

@@ -2,6 +2,8 @@
 
 mod accounts;
 mod events;
+mod money;
+mod runtime;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,48 +14,39 @@ use encore_app::booking::{BookingParts, BookingUseCases};
 use encore_app::caller_limits::{CallerLimits, CallerTerms};
 use encore_app::cancellation::{CancellationParts, CancellationUseCases};
 use encore_app::card_hints::CardHints;
-use encore_app::card_payments::{CardPaymentParts, CardPaymentUseCases};
-use encore_app::card_saga::{CardSaga, CardSagaParts};
+use encore_app::card_saga::CardSaga;
 use encore_app::catalog::CatalogUseCases;
-use encore_app::contexts::PerformanceContexts;
 use encore_app::drafts::{DraftParts, DraftUseCases};
 use encore_app::event_log::EventLogUseCases;
 use encore_app::identity::IdentityUseCases;
-use encore_app::money_admin::{MoneyAdmin, MoneyAdminParts};
-use encore_app::payment::{PaymentParts, PaymentUseCases, SettlementPropagator};
 use encore_app::performance_admin::{PerformanceAdmin, PerformanceAdminParts};
 use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
-use encore_app::queue_guard::QueueGuard;
-use encore_app::reconciliation::Reconciler;
 use encore_app::records::RecordsUseCases;
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::request_retention::RequestRetention;
-use encore_app::sales_gate::SalesGate;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
 use encore_app::sessions::SessionUseCases;
 use encore_app::upkeep::{Upkeep, UpkeepParts};
-use encore_app::wallet::{TopUps, WalletParts, WalletUseCases};
+use encore_app::wallet::TopUps;
 use encore_domain::identity::email_verification::VerificationPolicy;
 use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
-use encore_domain::queue::fact::QueueFacts;
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs, ListenerTls, TrustedProxies};
 use encore_memory_store::MemoryRateLimits;
 use encore_payment_gateway::WebhookSecrets;
-use encore_seat_map::{SeatMap, SeatMapParts};
-use encore_waiting_room::{WaitingRoom, WaitingRoomParts};
 
 use self::accounts::{email_verifications, identity, password_resets, personal_data, sessions};
 use self::events::{
     alarm_conditions, event_backlog, notifier, queue_fact_publisher, relay, seat_relay, webhook_deliverer, webhooks,
 };
+use self::money::{card_hints, card_payments, card_saga, money_admin, payments, reconciler, wallet};
+use self::runtime::Runtime;
 use crate::metrics::{EventBacklog, Promises, Sales};
 use crate::ports::Ports;
 use crate::roles::Roles;
-use crate::stock::SeatMapStock;
 use crate::store_watch::StoreWatch;
 use crate::webhooks::Webhooks;
 use crate::workers::{WorkerParts, Workers};
@@ -312,47 +305,6 @@ impl Encore {
     }
 }
 
-/// The live parts that several use cases share.
-struct Runtime {
-    contexts: PerformanceContexts,
-    seat_map: SeatMap,
-    room: WaitingRoom,
-    queue_facts: Arc<QueueFacts>,
-    sales_gate: SalesGate,
-    guard: QueueGuard,
-    propagator: SettlementPropagator,
-}
-
-impl Runtime {
-    fn new(ports: &Ports) -> Self {
-        let contexts = PerformanceContexts::new(ports.catalog.clone());
-        let seat_map = SeatMap::new(SeatMapParts {
-            locks: ports.seat_locks.clone(),
-            changes: ports.seat_changes.clone(),
-            reservations: ports.reservations.clone(),
-            contexts: contexts.clone(),
-            clock: ports.clock.clone(),
-        });
-        let queue_facts = Arc::new(match ports.queue_fact_publisher {
-            Some(_) => QueueFacts::kept(),
-            None => QueueFacts::off(),
-        });
-        let parts = WaitingRoomParts {
-            queues: ports.queues.clone(),
-            records: ports.queue_records.clone(),
-            draws: ports.draws.clone(),
-            catalog: ports.catalog.clone(),
-            stock: Arc::new(SeatMapStock { seat_map: seat_map.clone(), contexts: contexts.clone() }),
-            clock: ports.clock.clone(),
-        };
-        let room = WaitingRoom::noting(parts, Arc::clone(&queue_facts));
-        let sales_gate = SalesGate::new(ports.sales_switches.clone());
-        let guard = QueueGuard::new(room.clone(), sales_gate.clone());
-        let propagator = SettlementPropagator::new(seat_map.clone(), room.clone());
-        Self { contexts, seat_map, room, queue_facts, sales_gate, guard, propagator }
-    }
-}
-
 fn booking(ports: &Ports, runtime: &Runtime) -> BookingUseCases {
     BookingUseCases::new(BookingParts {
         reservations: ports.reservations.clone(),
@@ -361,10 +313,6 @@ fn booking(ports: &Ports, runtime: &Runtime) -> BookingUseCases {
         guard: runtime.guard.clone(),
         clock: ports.clock.clone(),
     })
-}
-
-fn card_hints(ports: &Ports) -> CardHints {
-    CardHints::new(ports.card_payments.clone(), ports.gateway.clone(), ports.clock.clone(), ports.ids.clone())
 }
 
 fn audit(ports: &Ports, runtime: &Runtime) -> AuditUseCases {
@@ -385,40 +333,6 @@ fn performance_admin(ports: &Ports, runtime: &Runtime) -> PerformanceAdmin {
         catalog: ports.catalog.clone(),
         contexts: runtime.contexts.clone(),
         seat_map: runtime.seat_map.clone(),
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-    })
-}
-
-fn money_admin(ports: &Ports, runtime: &Runtime) -> MoneyAdmin {
-    MoneyAdmin::new(MoneyAdminParts {
-        credits: ports.wallet_credits.clone(),
-        users: ports.users.clone(),
-        sales: runtime.sales_gate.clone(),
-        settlements: ports.settlements.clone(),
-        contexts: runtime.contexts.clone(),
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-    })
-}
-
-fn wallet(ports: &Ports, runtime: &Runtime) -> WalletUseCases {
-    WalletUseCases::new(WalletParts {
-        wallets: ports.wallets.clone(),
-        withdrawals: ports.withdrawals.clone(),
-        guard: runtime.guard.clone(),
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-    })
-}
-
-fn payments(ports: &Ports, runtime: &Runtime) -> PaymentUseCases {
-    PaymentUseCases::new(PaymentParts {
-        payments: ports.payments.clone(),
-        reservations: ports.reservations.clone(),
-        contexts: runtime.contexts.clone(),
-        guard: runtime.guard.clone(),
-        propagator: runtime.propagator.clone(),
         clock: ports.clock.clone(),
         ids: ports.ids.clone(),
     })
@@ -470,39 +384,6 @@ fn sales(ports: &Ports, runtime: &Runtime) -> Sales {
         contexts: runtime.contexts.clone(),
         clock: ports.clock.clone(),
     }
-}
-
-/// Drives payments by card, if there is a gateway.
-fn card_saga(ports: &Ports, runtime: &Runtime) -> Option<CardSaga> {
-    let gateway = ports.gateway.clone()?;
-    Some(CardSaga::new(CardSagaParts {
-        cards: ports.card_payments.clone(),
-        gateway,
-        seat_map: runtime.seat_map.clone(),
-        propagator: runtime.propagator.clone(),
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-    }))
-}
-
-/// Compares payments with the gateway, if there is one that remembers: the sandbox forgets what it did with its process.
-fn reconciler(ports: &Ports) -> Option<Reconciler> {
-    let gateway = ports.gateway.clone().filter(|_| ports.sandbox.is_none())?;
-    Some(Reconciler::new(ports.reconciliations.clone(), gateway, ports.clock.clone()))
-}
-
-fn card_payments(ports: &Ports, runtime: &Runtime, saga: Option<CardSaga>) -> CardPaymentUseCases {
-    CardPaymentUseCases::new(CardPaymentParts {
-        cards: ports.card_payments.clone(),
-        reservations: ports.reservations.clone(),
-        contexts: runtime.contexts.clone(),
-        seat_map: runtime.seat_map.clone(),
-        guard: runtime.guard.clone(),
-        saga,
-        sandbox: ports.sandbox.clone(),
-        clock: ports.clock.clone(),
-        ids: ports.ids.clone(),
-    })
 }
 
 fn queue_parts(ports: &Ports, runtime: &Runtime) -> QueueParts {

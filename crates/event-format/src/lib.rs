@@ -151,7 +151,7 @@ fn encoded(data: &Data) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use encore_port_tests::fixtures::{one_event_of_each_kind, slots, small_chart};
+    use encore_port_tests::fixtures::{event_of_kind, one_event_of_each_kind, slots, small_chart};
     use encore_proto::FILE_DESCRIPTOR_SET;
     use prost::Message;
     use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn seats_are_named_as_the_venue_names_them() {
-        let event = one_event_of_each_kind().remove(0);
+        let event = event_of_kind("booking.hold_placed");
         let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
         let placed = pb::HoldPlaced::decode(message.data.as_slice()).expect("its data");
         let seats = placed.reservation.expect("a reservation").seats;
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn money_that_leaves_a_wallet_is_a_positive_amount() {
-        let event = one_event_of_each_kind().remove(10);
+        let event = event_of_kind("wallet.withdrawn");
         let message = encode(&event, None).expect("an event that can be encoded");
         let withdrawn = pb::WalletWithdrawn::decode(message.data.as_slice()).expect("its data");
         assert_eq!(withdrawn.amount.map(|amount| amount.amount_minor), Some(500));
@@ -200,30 +200,32 @@ mod tests {
 
     #[test]
     fn a_step_of_a_payment_says_of_what_and_why() {
-        let events = one_event_of_each_kind();
-        let message = |index: usize| encode(&events[index], None).expect("an event that can be encoded");
-        let failed = pb::PaymentFailed::decode(message(21).data.as_slice()).expect("its data");
+        let message = |kind| encode(&event_of_kind(kind), None).expect("an event that can be encoded");
+        let failed = pb::PaymentFailed::decode(message("payment.failed").data.as_slice()).expect("its data");
         assert_eq!((failed.failure(), failed.attempt), (pb::PaymentFailure::InsufficientFunds, 2));
         let ids = [failed.payment_id, failed.user_id, failed.reservation_id, failed.performance_id, failed.request_id];
         assert!(ids.iter().all(|id| !id.is_empty()), "{ids:?}");
-        assert_eq!(message(21).key, ids[3]);
-        let failed = pb::RefundFailed::decode(message(23).data.as_slice()).expect("its data");
+        assert_eq!(message("payment.failed").key, ids[3]);
+        let failed = pb::RefundFailed::decode(message("payment.refund_failed").data.as_slice()).expect("its data");
         assert_eq!(
             (failed.cause(), failed.amount.map(|it| it.amount_minor)),
             (pb::CardRefundCause::Withdrawn, Some(11_900))
         );
         assert_eq!((failed.reservation_id.as_str(), failed.performance_id.as_str()), ("", ""), "a top-up has none");
-        assert_eq!((message(23).key, message(23).subject), (failed.user_id, format!("payments/{}", failed.payment_id)));
-        let closed = pb::DisputeClosed::decode(message(25).data.as_slice()).expect("its data");
+        assert_eq!(
+            (message("payment.refund_failed").key, message("payment.refund_failed").subject),
+            (failed.user_id, format!("payments/{}", failed.payment_id))
+        );
+        let closed = pb::DisputeClosed::decode(message("payment.dispute_closed").data.as_slice()).expect("its data");
         assert_eq!((closed.dispute, closed.outcome()), (3, pb::DisputeOutcome::Lost));
-        let opened = pb::QueueOpened::decode(message(27).data.as_slice()).expect("its data");
+        let opened = pb::QueueOpened::decode(message("queue.opened").data.as_slice()).expect("its data");
         let [opened_at, calls_from] = [opened.opened_at, opened.calls_from].map(|at| at.map(|at| at.seconds));
         assert!(opened.is_pre_queue && opened_at < calls_from, "{opened:?}");
     }
 
     #[test]
     fn grades_for_sale_have_their_names_and_prices() {
-        let mut event = one_event_of_each_kind().remove(14);
+        let mut event = event_of_kind("catalog.performance_published");
         let Event::PerformancePublished { performance, .. } = &mut event else { panic!("{event:?}") };
         performance.prices.minor_by_grade = vec![None, Some(7_500)];
         let message = encode(&event, Some(&small_chart())).expect("an event that can be encoded");
@@ -236,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_change_of_a_sale_has_what_changed_and_nothing_else() {
-        let mut event = one_event_of_each_kind().remove(20);
+        let mut event = event_of_kind("catalog.performance_changed");
         let changed = |event: &Event| {
             let message = encode(event, Some(&small_chart())).expect("an event that can be encoded");
             let changed = pb::PerformanceChanged::decode(message.data.as_slice()).expect("its data");
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_named_is_refused() {
-        let mut event = one_event_of_each_kind().remove(0);
+        let mut event = event_of_kind("booking.hold_placed");
         assert_eq!(encode(&event, None), Err(CannotEncode::NoChart));
         let Event::HoldPlaced(hold) = &mut event else { panic!("{event:?}") };
         let beyond = Slot(slots(&[25])[0].0 + 1);

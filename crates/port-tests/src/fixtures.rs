@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 mod events;
 
-pub use self::events::one_event_of_each_kind;
+pub use self::events::{event_of_kind, one_event_of_each_kind};
 
 /// The number of seats of [`small_chart`].
 pub const SMALL_CHART_SEATS: usize = 26;

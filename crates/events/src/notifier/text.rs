@@ -181,7 +181,7 @@ impl Show {
 
 #[cfg(test)]
 mod tests {
-    use encore_port_tests::fixtures::{at_secs, one_event_of_each_kind, small_chart, start, venue};
+    use encore_port_tests::fixtures::{at_secs, event_of_kind, one_event_of_each_kind, small_chart, start, venue};
 
     use super::*;
 
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_refund_that_a_dispute_took_is_no_news() {
-        let mut event = one_event_of_each_kind().remove(22);
+        let mut event = event_of_kind("payment.refunded");
         let Event::PaymentChanged(step) = &mut event else { panic!("{event:?}") };
         let PaymentChange::Refunded { by_dispute, .. } = &mut step.change else { panic!("{step:?}") };
         *by_dispute = true;

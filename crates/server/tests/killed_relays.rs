@@ -14,6 +14,7 @@ use encore_credentials::Keyring;
 use encore_domain::event::message::EventMessage;
 use encore_domain::event::{Event, OutboxPlace};
 use encore_domain::ids::UserId;
+use encore_domain::wallet::Transfer;
 use encore_event_format::from_json_line;
 use encore_events::{KafkaReader, KafkaServers, event_files};
 use encore_port_tests::fixtures;
@@ -81,7 +82,8 @@ async fn sign_up(ports: &Ports) -> UserId {
 async fn top_up_until(stop: Arc<AtomicBool>, ports: Ports, fan: UserId) -> Vec<String> {
     let mut ids = Vec::new();
     while !stop.load(Ordering::SeqCst) {
-        let top_up = fixtures::top_up(fan, fixtures::euros(1));
+        // Now, since what is published and older than the retention is deleted.
+        let top_up = Transfer { at: ports.clock.now(), ..fixtures::top_up(fan, fixtures::euros(1)) };
         let entry = ports.wallets.top_up(top_up, fixtures::request(fan)).await.expect("a top-up").into_inner();
         ids.push(Event::WalletToppedUp { user: fan, entry }.id());
     }

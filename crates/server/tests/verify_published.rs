@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use encore_credentials::Keyring;
+use encore_domain::wallet::Transfer;
 use encore_events::{FileLimits, FilePublisher, Relay, RelayParts};
 use encore_port_tests::fixtures;
 use encore_postgres_store::scratch::ScratchDatabase;
@@ -33,9 +34,10 @@ async fn publish(database: &ScratchDatabase, folder: &Path) {
     let account = fixtures::account();
     let fan = account.user.id;
     ports.users.add_all(vec![account]).await.expect("a fan");
+    // Now, since what is published and older than the retention is deleted.
+    let top_up = || Transfer { at: ports.clock.now(), ..fixtures::top_up(fan, fixtures::euros(1)) };
     for _ in 0..EVENTS {
-        let top_up = fixtures::top_up(fan, fixtures::euros(1));
-        ports.wallets.top_up(top_up, fixtures::request(fan)).await.expect("a top-up");
+        ports.wallets.top_up(top_up(), fixtures::request(fan)).await.expect("a top-up");
     }
     let limits = FileLimits { file_bytes_max: 1_000_000, files_max: 2 };
     let relay = Relay::new(RelayParts {
@@ -48,8 +50,7 @@ async fn publish(database: &ScratchDatabase, folder: &Path) {
     });
     relay.step(&CancellationToken::new()).await.expect("the folder can be written");
     // What comes after the relay's step is not acknowledged.
-    let top_up = fixtures::top_up(fan, fixtures::euros(1));
-    ports.wallets.top_up(top_up, fixtures::request(fan)).await.expect("a top-up");
+    ports.wallets.top_up(top_up(), fixtures::request(fan)).await.expect("a top-up");
     ports.outbox.close_window().await.expect("Postgres is available");
 }
 

@@ -103,7 +103,7 @@ impl CancellationUseCases {
         request: RequestKey,
     ) -> Result<Cancelled, AppError> {
         self.guard.authorize(pass, caller, &context.performance).await?;
-        let policy = self.policy.for_fan(&context.performance, reservation.settled_at, self.clock.now())?;
+        let policy = self.policy.for_fan(&context.performance, reservation.held_at, self.clock.now())?;
         let slots = seats.map(|seats| seats.slots(&context.venue.chart)).transpose()?;
         self.apply(context, self.plan(reservation.id, slots, policy, CancelledBy::Fan), request).await
     }

@@ -98,7 +98,7 @@ async fn bought(world: &World, turn: usize, id: PerformanceId, seat: &str) -> (F
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_bought_before_a_show_is_postponed_is_refunded_in_full() {
+async fn what_was_held_before_a_show_is_postponed_is_refunded_in_full() {
     let policy = CancellationPolicy { fee_percent: 10, ..CancellationPolicy::default() };
     let world = World::embedded_as(|encore| encore.cancelling(policy)).await;
     let (operator, id, start) = (world.operator().await, world.performance(None).await, world.now());
@@ -117,6 +117,7 @@ async fn what_was_bought_before_a_show_is_postponed_is_refunded_in_full() {
     assert_eq!(postponed.postponed_from, Some(in_proto(start + DAY * 30)));
     assert_eq!(postponed.refunds_until, Some(in_proto(refunds_until)));
     let (late, bought_late) = bought(&world, 0, id, "S-A-5").await;
+    let (too_late, bought_too_late) = bought(&world, 0, id, "S-A-6").await;
     held.pay(&hold.reservation_id).await.expect("a payment");
 
     early.cancel(&bought_early.reservation_id, &[]).await.expect("cancelled");
@@ -129,11 +130,13 @@ async fn what_was_bought_before_a_show_is_postponed_is_refunded_in_full() {
 
     // The deadline of the policy is a day before the new start.
     world.clock.advance(DAY * 39 + HOUR);
-    let closed = held.cancel(&hold.reservation_id, &[]).await.expect_err("it was paid afterwards");
+    let closed = too_late.cancel(&bought_too_late.reservation_id, &[]).await.expect_err("it was held afterwards");
     assert_eq!(reason(&closed), "CANCELLATION_CLOSED");
     let (last, bought_last) = last;
-    last.cancel(&bought_last.reservation_id, &[]).await.expect("cancelled");
-    assert_eq!(last.balance().await.expect("a balance"), 12_000);
+    for (fan, id, why) in [(last, bought_last.reservation_id, "paid"), (held, hold.reservation_id, "held")] {
+        fan.cancel(&id, &[]).await.expect("cancelled");
+        assert_eq!(fan.balance().await.expect("a balance"), 12_000, "it was {why} before");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ pub struct Postponed {
     pub from: Timestamp,
     /// When it was postponed last.
     pub at: Timestamp,
-    /// Until when fans may cancel without a fee what was confirmed before `at`.
+    /// Until when fans may cancel without a fee what they had held before `at`.
     pub refunds_until: Timestamp,
 }
 
@@ -53,7 +53,7 @@ pub enum PerformanceChange {
 pub struct Postponement {
     /// The new start.
     pub starts_at: Timestamp,
-    /// Until when fans may cancel without a fee what was confirmed before.
+    /// Until when fans may cancel without a fee what they had held before.
     pub refunds_until: Timestamp,
     /// Why.
     pub reason: OperatorReason,
@@ -130,10 +130,10 @@ impl Performance {
         }
     }
 
-    /// Whether a fan may cancel at `now` without a fee what was confirmed at `confirmed_at`, because the performance was postponed since.
-    pub fn refunds_in_full(&self, confirmed_at: Option<Timestamp>, now: Timestamp) -> bool {
-        let before = |at| confirmed_at.is_some_and(|confirmed_at| confirmed_at < at);
-        self.amended.postponed.is_some_and(|postponed| before(postponed.at) && now < postponed.refunds_until)
+    /// Whether a fan may cancel at `now` without a fee what was held at `held_at`, because the performance was postponed since: who held
+    /// seats for the old date may have paid for them after it was postponed.
+    pub fn refunds_in_full(&self, held_at: Timestamp, now: Timestamp) -> bool {
+        self.amended.postponed.is_some_and(|postponed| held_at < postponed.at && now < postponed.refunds_until)
     }
 }
 

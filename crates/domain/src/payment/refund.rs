@@ -39,14 +39,9 @@ impl CancellationPolicy {
         if now < closed_at { Ok(()) } else { Err(CancelRefusal::TooLate { closed_at }) }
     }
 
-    /// What applies at `now` to a fan who cancels a reservation of this performance that was confirmed at `confirmed_at`.
-    pub fn for_fan(
-        self,
-        performance: &Performance,
-        confirmed_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Self, CancelRefusal> {
-        if performance.refunds_in_full(confirmed_at, now) {
+    /// What applies at `now` to a fan who cancels a reservation of this performance that was held at `held_at`.
+    pub fn for_fan(self, performance: &Performance, held_at: Timestamp, now: Timestamp) -> Result<Self, CancelRefusal> {
+        if performance.refunds_in_full(held_at, now) {
             return Ok(Self { fee_percent: 0, ..self });
         }
         self.check(performance.starts_at, now)?;

@@ -56,8 +56,7 @@ impl PostgresPerformanceChanges {
                 }
                 performance_rows::change(conn, &after, act.at).await?;
                 audit_log::note(conn, Some(act.changed_performance(&before, &after))).await?;
-                let event = Event::of_change(change, &before, &after, act);
-                outbox::append(conn, event.as_slice()).await?;
+                outbox::append(conn, &events_of(change, &before, &after, act)).await?;
             }
             if let Some(request) = request {
                 let answer = serde_json::to_value(PerformanceRecord::from(&after));
@@ -75,6 +74,16 @@ async fn lock(conn: &mut AsyncPgConnection, id: PerformanceId) -> QueryResult<Op
     let query = performances::table.find(id.0).select(PerformanceRow::as_select()).for_no_key_update();
     let row: Option<PerformanceRow> = query.first(conn).await.optional()?;
     row.map(PerformanceRow::into_performance).transpose()
+}
+
+/// The events of a change: those of the blocks of a withdrawal come first.
+fn events_of(change: &PerformanceChange, before: &Performance, after: &Performance, act: &StaffAct) -> Vec<Event> {
+    let blocks = match change {
+        PerformanceChange::Withdraw(blocked) => blocked.blocks.as_slice(),
+        PerformanceChange::Postpone(_) | PerformanceChange::Terms(_) => &[],
+    };
+    let blocked = blocks.iter().cloned().map(Event::SeatsBlocked);
+    blocked.chain(Event::of_change(change, before, after, act)).collect()
 }
 
 /// Blocks seats, if fans have none of them.

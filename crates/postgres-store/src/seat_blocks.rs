@@ -147,10 +147,9 @@ fn read_blocked((slot, block, reason, operator, at): BlockedRow) -> QueryResult<
     Ok(BlockedSeat { slot, block, reason: read_reason(&reason)?, operator, at })
 }
 
-/// Writes a block and its event. The caller writes its claims.
-pub async fn insert_block(conn: &mut AsyncPgConnection, block: &SeatBlock) -> QueryResult<()> {
-    insert(conn, &BlockRow::of_block(block)).await?;
-    outbox::append(conn, &[Event::SeatsBlocked(block.clone())]).await
+/// Writes a block. The caller writes its claims, and then its event.
+pub async fn insert_block(conn: &AsyncPgConnection, block: &SeatBlock) -> QueryResult<()> {
+    insert(conn, &BlockRow::of_block(block)).await
 }
 
 fn read_reason(text: &str) -> QueryResult<BlockReason> {

@@ -225,8 +225,15 @@ impl CardSaga {
         let Ok(Some(view)) = self.ask(self.gateway.look_up(charge)).await else {
             return Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)));
         };
-        let (card, _) = self.apply(&card, Change::Report(reports(&view)), self.leased()).await?;
-        Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)))
+        let mut card = card;
+        // Of refunds that came back at once, a change credits two.
+        loop {
+            let (changed, effects) = self.apply(&card, Change::Report(reports(&view)), self.leased()).await?;
+            card = changed;
+            if effects.events.is_empty() {
+                return Ok(Stepped::Rest(Box::new(card), Some(WATCH_EVERY)));
+            }
+        }
     }
 
     /// Asks what has become of a dispute, and of the refunds. It is open for weeks, and a webhook tells when it is decided.

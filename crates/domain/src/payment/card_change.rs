@@ -196,7 +196,7 @@ impl Deciding<'_> {
                 self.record(*step, outcome.clone());
                 continue;
             };
-            // Without ids, it is recorded when the gateway reports it again.
+            // Without ids, it is recorded when it is reported again.
             if self.unused_ids().is_some() && self.record(*step, outcome.clone()) {
                 self.return_to_wallet(*id);
             }

@@ -10,6 +10,7 @@ use encore_domain::identity::Email;
 use encore_domain::ports::Clock;
 use encore_domain::time::Timestamp;
 use futures::future::join_all;
+use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 use tokio::time::timeout;
 use tracing::warn;
@@ -62,9 +63,12 @@ impl<T: Clone> MailQueue<T> {
 
     /// Adds a mail to an address, unless it has had as many as it gets.
     pub(crate) fn push(&self, to: Email, mail: T) -> Result<(), AppError> {
-        let counted = self.of_email.entry(to);
-        let counted = counted.and_upsert_with(|count| count.map_or(0, moka::Entry::into_value).saturating_add(1));
-        if counted.into_value() > PER_EMAIL_MAX {
+        // What is refused is not counted: it would begin the time anew.
+        let counted = self.of_email.entry(to).and_compute_with(|counted| {
+            let count = counted.map_or(0, moka::Entry::into_value);
+            if count < PER_EMAIL_MAX { Op::Put(count + 1) } else { Op::Nop }
+        });
+        if matches!(counted, CompResult::Unchanged(_)) {
             return Ok(());
         }
         let mut waiting = self.waiting();

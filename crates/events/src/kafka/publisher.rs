@@ -86,10 +86,18 @@ impl KafkaPublisher {
             // Messages do not time out one by one, which would leave gaps; see the type's documentation.
             .set("message.timeout.ms", "0");
         let producer: FutureProducer<BrokerLog> = config.create_with_context(self.log.clone())?;
-        if !has_topic(&producer, &self.target.topic).await? {
-            self.create_topic().await?;
+        match self.ensure_topic(&producer).await {
+            Ok(()) => Ok(producer),
+            Err(error) => {
+                // It waits for its thread.
+                let _ = spawn_blocking(move || drop(producer)).await;
+                Err(error)
+            }
         }
-        Ok(producer)
+    }
+
+    async fn ensure_topic(&self, producer: &FutureProducer<BrokerLog>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        if has_topic(producer, &self.target.topic).await? { Ok(()) } else { self.create_topic().await }
     }
 
     async fn create_topic(&self) -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -102,7 +102,7 @@ pub const ALARMS: [AlarmKind; 21] = [
     ),
     warning("webhook_endpoint_unreadable", &["endpoint"], "Deploy the version that wrote the row, or repair it."),
     warning("webhook_secret_unreadable", &["endpoint"], "Restore the key, or rotate the secret of the endpoint."),
-    warning("call_failed", &["what"], "A defect: look at the log at level error around this time."),
+    warning("call_failed", &[], "A defect: look at the log at level error around this time."),
     warning("value_unreadable", &[], "A defect: look at the log at level error around this time."),
     warning("worker_panicked", &["worker"], "A defect: look at the log at level error. The worker goes on."),
 ];

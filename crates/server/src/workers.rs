@@ -234,9 +234,8 @@ impl Workers {
         }
         loops.deliver(webhooks.clone());
         loops.notify(notifier.clone());
-        if roles.worker {
-            loops.repeat("alarms", AlarmConditions::LOOK_EVERY, alarms, |alarms| async move { alarms.look().await });
-        }
+        // On all, since what an alarm tells may be that no worker runs.
+        loops.repeat("alarms", AlarmConditions::LOOK_EVERY, alarms, |alarms| async move { alarms.look().await });
         if let Some(reconciler) = reconciler {
             loops.sweep("reconciliation", Reconciler::COMPARE_EVERY, reconciler, |reconciler| async move {
                 reconciler.compare().await

@@ -1,5 +1,5 @@
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use encore_domain::alarm::Alarm;
@@ -43,8 +43,9 @@ pub struct AlarmNotifier {
     sent: Arc<dyn SentAlarms>,
     clock: Arc<dyn Clock>,
     queue: mpsc::Receiver<Alarm>,
+    queued: Arc<Queued>,
     /// What this instance has heard of lately, for when the store cannot say.
-    heard: HashMap<(&'static str, String), Timestamp>,
+    heard: HashMap<AlarmKey, Timestamp>,
     forget_at: Timestamp,
     pause: Duration,
     back_off: Duration,
@@ -52,15 +53,44 @@ pub struct AlarmNotifier {
 
 /// Raises alarms. It never waits.
 #[derive(Clone)]
-pub struct Alarms(mpsc::Sender<Alarm>);
+pub struct Alarms {
+    queue: mpsc::Sender<Alarm>,
+    queued: Arc<Queued>,
+}
+
+/// The alarms that wait or are being sent: one that is raised again and again takes no room from others.
+#[derive(Default)]
+struct Queued(Mutex<HashSet<AlarmKey>>);
+
+/// The name and the subject of an alarm.
+type AlarmKey = (&'static str, String);
+
+impl Queued {
+    fn add(&self, key: AlarmKey) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+    }
+
+    fn remove(&self, key: &AlarmKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
 
 impl Alarms {
     /// Raises an alarm, which is sent soon, once within an hour. If too many wait it is not sent, which is counted.
     pub fn raise(&self, alarm: Alarm) {
-        if self.0.try_send(alarm).is_err() {
+        let key = key(&alarm);
+        if !self.queued.add(key.clone()) {
+            return count("repeated");
+        }
+        if self.queue.try_send(alarm).is_err() {
+            self.queued.remove(&key);
             count("dropped");
         }
     }
+}
+
+fn key(alarm: &Alarm) -> AlarmKey {
+    (alarm.name, alarm.subject.clone())
 }
 
 fn count(outcome: &'static str) {
@@ -72,18 +102,26 @@ impl AlarmNotifier {
     pub fn new(parts: AlarmNotifierParts) -> (Alarms, Self) {
         let AlarmNotifierParts { webhook, sent, clock } = parts;
         let (sender, queue) = mpsc::channel(QUEUE);
-        let (heard, forget_at) = (HashMap::new(), clock.now());
-        (Alarms(sender), Self { webhook, sent, clock, queue, heard, forget_at, pause: PAUSE, back_off: BACK_OFF })
+        let (heard, forget_at, queued) = (HashMap::new(), clock.now(), Arc::<Queued>::default());
+        let alarms = Alarms { queue: sender, queued: Arc::clone(&queued) };
+        let (pause, back_off) = (PAUSE, BACK_OFF);
+        (alarms, Self { webhook, sent, clock, queue, queued, heard, forget_at, pause, back_off })
     }
 
     /// Sends what is raised until `stop` is cancelled. What waits then is tried once.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(Some(alarm)) = stop.run_until_cancelled(self.queue.recv()).await {
-            self.send(alarm, &stop).await;
+            self.take(alarm, &stop).await;
         }
         while let Ok(alarm) = self.queue.try_recv() {
-            self.send(alarm, &stop).await;
+            self.take(alarm, &stop).await;
         }
+    }
+
+    async fn take(&mut self, alarm: Alarm, stop: &CancellationToken) {
+        let key = key(&alarm);
+        self.send(alarm, stop).await;
+        self.queued.remove(&key);
     }
 
     /// Sends an alarm, unless it was sent lately. It is tried until it is taken, refused for good, or `stop` is cancelled.
@@ -122,7 +160,7 @@ impl AlarmNotifier {
     async fn is_new(&mut self, alarm: &Alarm) -> bool {
         let now = self.clock.now();
         let since = now - REPEAT_AFTER;
-        let heard = (alarm.name, alarm.subject.clone());
+        let heard = key(alarm);
         if self.heard.get(&heard).is_some_and(|at| since <= *at) {
             return false;
         }

@@ -1,5 +1,3 @@
-use std::sync::Mutex;
-
 use async_trait::async_trait;
 use encore_domain::alarm::Severity;
 use encore_domain::error::Unavailable;
@@ -213,4 +211,20 @@ async fn what_waits_is_tried_once_when_the_server_stops_and_the_queue_is_bounded
     stop.cancel();
     notifier.run(stop).await;
     assert_eq!(receiver.taken().len(), QUEUE, "one was not taken and not tried again; ten found no room");
+}
+
+#[tokio::test]
+async fn an_alarm_that_is_raised_again_and_again_takes_no_room_from_others() {
+    let (receiver, sent, clock) = (Receiver::start(&[]).await, shared(), SetClock::new());
+    let (sender, notifier) = notifier(&receiver, &sent, &clock);
+    for _ in 0..=QUEUE {
+        sender.raise(refund_failed("payment=1"));
+    }
+    sender.raise(refund_failed("payment=2"));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(notifier.run(stop.clone()));
+    let taken = receiver.has_taken(2).await;
+    assert!(taken[1].contains("payment=2"), "{taken:?}");
+    stop.cancel();
+    running.await.expect("no panic");
 }

@@ -200,7 +200,11 @@ mod tests {
 
     #[test]
     fn a_step_of_a_payment_says_of_what_and_why() {
-        let message = |kind| encode(&event_of_kind(kind), None).expect("an event that can be encoded");
+        let events = one_event_of_each_kind();
+        let message = |kind| {
+            let event = events.iter().find(|event| event.kind() == kind).expect("a kind of event");
+            encode(event, None).expect("an event that can be encoded")
+        };
         let failed = pb::PaymentFailed::decode(message("payment.failed").data.as_slice()).expect("its data");
         assert_eq!((failed.failure(), failed.attempt), (pb::PaymentFailure::InsufficientFunds, 2));
         let ids = [failed.payment_id, failed.user_id, failed.reservation_id, failed.performance_id, failed.request_id];

@@ -78,31 +78,15 @@ impl Mails {
 
     /// The mail about an event; none if there is nobody to be told.
     async fn compose(&self, event: &Event) -> Result<Option<Mail>, Unavailable> {
-        let user = match event {
-            Event::ReservationConfirmed { reservation, .. } | Event::SeatsCancelled { reservation, .. } => {
-                reservation.user
-            }
-            Event::PaymentChanged(step) => step.payment.user,
-            Event::HoldPlaced(_)
-            | Event::HoldChanged { .. }
-            | Event::HoldReleased(_)
-            | Event::HoldExpired(_)
-            | Event::SeatsBlocked(_)
-            | Event::SeatsUnblocked(_)
-            | Event::WalletToppedUp { .. }
-            | Event::WalletWithdrawn { .. }
-            | Event::UserSignedUp { .. }
-            | Event::UserEmailVerified { .. }
-            | Event::UserDeleted { .. }
-            | Event::UserRoleChanged { .. }
-            | Event::PerformancePublished { .. }
-            | Event::PerformanceCancelled { .. }
-            | Event::QueueOpened(_)
-            // Many are told of it, each by `compose_for`.
-            | Event::PerformancePostponed { .. }
-            | Event::PerformanceChanged { .. }
-            | Event::PerformanceWithdrawn { .. }
-            | Event::QueueChanged { .. } => return Ok(None),
+        let user = if let Event::ReservationConfirmed { reservation, .. } | Event::SeatsCancelled { reservation, .. } =
+            event
+        {
+            reservation.user
+        } else if let Event::PaymentChanged(step) = event {
+            step.payment.user
+        } else {
+            // `mail_of` decides what is told of each event.
+            return Ok(None);
         };
         let Some(to) = self.address(user).await? else { return Ok(None) };
         let show = match event.performance() {

@@ -199,7 +199,7 @@ impl Encore {
 
     /// The same instance, whose clock may differ from those of the stores by this much.
     pub fn tolerating(mut self, tolerance: Duration) -> Self {
-        self.workers.stores = self.workers.stores.tolerating(tolerance);
+        self.workers = self.workers.tolerating(tolerance);
         self
     }
 

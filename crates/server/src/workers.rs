@@ -50,26 +50,13 @@ const FORGET_EVERY: Duration = Duration::from_mins(10);
 /// The background loops of an instance.
 #[derive(Clone)]
 pub struct Workers {
-    room: WaitingRoom,
-    sales_gate: SalesGate,
-    upkeep: Upkeep,
-    requests: RequestRetention,
-    cards: Option<CardSaga>,
-    reconciler: Option<Reconciler>,
-    outbox: Arc<dyn Outbox>,
-    relay: Option<Relay>,
-    seat_relay: Option<Relay>,
-    queue_facts: Option<QueueFactPublisher>,
-    webhooks: WebhookDeliverer,
-    notifier: Option<Notifier>,
-    alarms: AlarmConditions,
-    sessions: SessionUseCases,
+    parts: WorkerParts,
     mails: Option<(PasswordResetUseCases, EmailVerificationUseCases)>,
     roles: Roles,
-    pub(crate) stores: StoreWatch,
 }
 
 /// What the loops run.
+#[derive(Clone)]
 pub(crate) struct WorkerParts {
     pub(crate) room: WaitingRoom,
     pub(crate) sales_gate: SalesGate,
@@ -90,6 +77,78 @@ pub(crate) struct WorkerParts {
 
 impl Workers {
     pub(crate) fn new(parts: WorkerParts) -> Self {
+        Self { parts, mails: None, roles: Roles::ALL }
+    }
+
+    /// The loops of these roles alone.
+    pub(crate) fn playing(mut self, roles: Roles) -> Self {
+        self.roles = roles;
+        self
+    }
+
+    /// The same loops, which keep delivered events for this long.
+    pub(crate) fn keeping_events_for(mut self, retention: Duration) -> Self {
+        self.parts.relay = self.parts.relay.map(|relay| relay.keeping_for(retention));
+        self
+    }
+
+    /// The same loops, which tell fans nothing.
+    pub(crate) fn without_notifications(mut self) -> Self {
+        self.parts.notifier = None;
+        self
+    }
+
+    /// The same loops, which send the mails of these.
+    pub(crate) fn with_mails(mut self, resets: PasswordResetUseCases, of_emails: EmailVerificationUseCases) -> Self {
+        self.mails = Some((resets, of_emails));
+        self
+    }
+
+    /// The same loops over these sessions.
+    pub(crate) fn with_sessions(mut self, sessions: SessionUseCases) -> Self {
+        self.parts.sessions = sessions;
+        self
+    }
+
+    /// The same loops, which keep what is known of a queue for this long after its sale has closed.
+    pub(crate) fn keeping_queues_for(mut self, retention: Duration) -> Self {
+        self.parts.upkeep = self.parts.upkeep.keeping_queues_for(retention);
+        self
+    }
+
+    /// The same loops, which keep requests of holds for this long.
+    pub(crate) fn keeping_requests_for(mut self, retention: Duration) -> Self {
+        self.parts.requests = self.parts.requests.keeping_for(retention);
+        self
+    }
+
+    /// The same loops, where the clock may differ from those of the stores by this much.
+    pub(crate) fn tolerating(mut self, tolerance: Duration) -> Self {
+        self.parts.stores = self.parts.stores.tolerating(tolerance);
+        self
+    }
+
+    /// The number of seat locks that this instance has repaired.
+    pub fn seats_repaired(&self) -> u64 {
+        self.parts.upkeep.seats_repaired()
+    }
+
+    /// Takes up the card payments that are due, once.
+    pub async fn take_up_card_payments(&self) -> Result<(), AppError> {
+        match &self.parts.cards {
+            Some(cards) => cards.take_up().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Looks at the stores once. Before that an instance with stores is not ready.
+    pub async fn look_at_stores(&self) {
+        self.parts.stores.look().await;
+    }
+
+    /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { parts, mails, roles } = self;
         let WorkerParts {
             room,
             sales_gate,
@@ -107,109 +166,6 @@ impl Workers {
             sessions,
             stores,
         } = parts;
-        let (mails, roles) = (None, Roles::ALL);
-        Self {
-            room,
-            sales_gate,
-            upkeep,
-            requests,
-            cards,
-            reconciler,
-            outbox,
-            relay,
-            seat_relay,
-            queue_facts,
-            webhooks,
-            notifier,
-            alarms,
-            sessions,
-            mails,
-            roles,
-            stores,
-        }
-    }
-
-    /// The loops of these roles alone.
-    pub(crate) fn playing(mut self, roles: Roles) -> Self {
-        self.roles = roles;
-        self
-    }
-
-    /// The same loops, which keep delivered events for this long.
-    pub(crate) fn keeping_events_for(mut self, retention: Duration) -> Self {
-        self.relay = self.relay.map(|relay| relay.keeping_for(retention));
-        self
-    }
-
-    /// The same loops, which tell fans nothing.
-    pub(crate) fn without_notifications(mut self) -> Self {
-        self.notifier = None;
-        self
-    }
-
-    /// The same loops, which send the mails of these.
-    pub(crate) fn with_mails(mut self, resets: PasswordResetUseCases, of_emails: EmailVerificationUseCases) -> Self {
-        self.mails = Some((resets, of_emails));
-        self
-    }
-
-    /// The same loops over these sessions.
-    pub(crate) fn with_sessions(mut self, sessions: SessionUseCases) -> Self {
-        self.sessions = sessions;
-        self
-    }
-
-    /// The same loops, which keep what is known of a queue for this long after its sale has closed.
-    pub(crate) fn keeping_queues_for(mut self, retention: Duration) -> Self {
-        self.upkeep = self.upkeep.keeping_queues_for(retention);
-        self
-    }
-
-    /// The same loops, which keep requests of holds for this long.
-    pub(crate) fn keeping_requests_for(mut self, retention: Duration) -> Self {
-        self.requests = self.requests.keeping_for(retention);
-        self
-    }
-
-    /// The number of seat locks that this instance has repaired.
-    pub fn seats_repaired(&self) -> u64 {
-        self.upkeep.seats_repaired()
-    }
-
-    /// Takes up the card payments that are due, once.
-    pub async fn take_up_card_payments(&self) -> Result<(), AppError> {
-        match &self.cards {
-            Some(cards) => cards.take_up().await,
-            None => Ok(()),
-        }
-    }
-
-    /// Looks at the stores once. Before that an instance with stores is not ready.
-    pub async fn look_at_stores(&self) {
-        self.stores.look().await;
-    }
-
-    /// Runs all loops until `stop` is cancelled. Returns when each loop has finished its current step.
-    pub async fn run(self, stop: CancellationToken) {
-        let Self {
-            room,
-            sales_gate,
-            upkeep,
-            requests,
-            cards,
-            reconciler,
-            outbox,
-            relay,
-            seat_relay,
-            queue_facts,
-            webhooks,
-            notifier,
-            alarms,
-            sessions,
-            mails,
-            roles,
-            stores,
-        } = self;
         let mut loops = Loops { running: JoinSet::new(), stop, stores, roles };
         loops.watch_stores();
         queues(&mut loops, room, sales_gate, &upkeep);

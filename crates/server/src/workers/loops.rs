@@ -72,26 +72,19 @@ impl Loops {
 
     /// Publishes what follows from events.
     pub(super) fn publish(&mut self, name: &'static str, relay: Relay) {
-        let stop = self.stop.clone();
-        self.sweep(name, Relay::POLL_EVERY, relay, move |relay| {
-            let stop = stop.clone();
-            async move { relay.step(&stop).await }
-        });
+        if self.roles.worker {
+            let step = |relay: Relay, stop| async move { relay.step(&stop).await };
+            self.sweep_until_stop(name, Relay::POLL_EVERY, relay, step);
+        }
     }
 
     /// Tells fans of events.
     pub(super) fn notify(&mut self, notifier: Option<Notifier>) {
         let Some(notifier) = notifier.filter(|_| self.roles.notifier) else { return };
-        let stop = self.stop.clone();
-        self.sweep_here("notifications", Notifier::POLL_EVERY, notifier.clone(), move |notifier| {
-            let stop = stop.clone();
-            async move { notifier.step(&stop).await }
-        });
-        let stop = self.stop.clone();
-        self.sweep_here("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, move |notifier| {
-            let stop = stop.clone();
-            async move { notifier.forget(&stop).await }
-        });
+        let step = |notifier: Notifier, stop| async move { notifier.step(&stop).await };
+        self.sweep_until_stop("notifications", Notifier::POLL_EVERY, notifier.clone(), step);
+        let forget = |notifier: Notifier, stop| async move { notifier.forget(&stop).await };
+        self.sweep_until_stop("notes of notifications", SWEEP_DELIVERIES_EVERY, notifier, forget);
     }
 
     /// Sends events to the endpoints of webhooks.
@@ -99,16 +92,10 @@ impl Loops {
         if !self.roles.notifier {
             return;
         }
-        let stop = self.stop.clone();
-        self.sweep_here("webhooks", WebhookDeliverer::POLL_EVERY, webhooks.clone(), move |webhooks| {
-            let stop = stop.clone();
-            async move { webhooks.poll(&stop).await }
-        });
-        let stop = self.stop.clone();
-        self.sweep_here("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, move |webhooks| {
-            let stop = stop.clone();
-            async move { webhooks.forget(&stop).await }
-        });
+        let poll = |webhooks: WebhookDeliverer, stop| async move { webhooks.poll(&stop).await };
+        self.sweep_until_stop("webhooks", WebhookDeliverer::POLL_EVERY, webhooks.clone(), poll);
+        let forget = |webhooks: WebhookDeliverer, stop| async move { webhooks.forget(&stop).await };
+        self.sweep_until_stop("webhook deliveries", SWEEP_DELIVERIES_EVERY, webhooks, forget);
     }
 
     /// Repeats a step.
@@ -140,12 +127,12 @@ impl Loops {
         F: Future<Output = Result<(), E>> + Send + 'static,
     {
         if self.roles.worker {
-            self.sweep_here(name, pause, on, step);
+            self.sweep_of_any_role(name, pause, on, step);
         }
     }
 
     /// The same, of any role.
-    fn sweep_here<P, E, F>(
+    fn sweep_of_any_role<P, E, F>(
         &mut self,
         name: &'static str,
         pause: Duration,
@@ -159,6 +146,22 @@ impl Loops {
         let stores = self.stores.clone();
         let may_sweep = move || stores.may_sweep();
         self.running.spawn(repeat(name, self.stop.clone(), pause, may_sweep, move || step(on.clone())));
+    }
+
+    /// The same, of any role, with a step that ends early when the process stops.
+    fn sweep_until_stop<P, E, F>(
+        &mut self,
+        name: &'static str,
+        pause: Duration,
+        on: P,
+        step: impl Fn(P, CancellationToken) -> F + Send + 'static,
+    ) where
+        P: Clone + Send + 'static,
+        E: Error + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        self.sweep_of_any_role(name, pause, on, move |on| step(on, stop.clone()));
     }
 
     /// Repeats a step of a worker that ends what is past its deadline. While the clock is wrong, another is repeated that does the rest of

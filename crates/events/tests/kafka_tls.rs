@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::DateTime;
 use encore_domain::event::message::{EventMessage, PublishOutcome};
 use encore_domain::ports::EventPublisher;
 use encore_events::{
@@ -66,7 +66,7 @@ async fn publishes_and_reads(servers: &KafkaServers, topic: &str) {
 }
 
 fn event(id: &str) -> EventMessage {
-    let at = chrono::DateTime::from_timestamp(Utc::now().timestamp(), 0).expect("a time");
+    let at = DateTime::from_timestamp(1_780_000_000, 0).expect("a time");
     let data_type = "encore.events.v1.WalletToppedUp".to_owned();
     EventMessage {
         id: id.to_owned(),

@@ -182,7 +182,8 @@ impl KafkaServer {
         let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required";
         let of_listener = "listener.name.sasl_ssl";
         Ok(format!(
-            "ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL\n\
+             ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
              listener.name.ssl.ssl.client.auth=required\nsasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
              {of_listener}.plain.sasl.jaas.config={plain} user_{user}=\"{password}\";\n\
              {of_listener}.scram-sha-256.sasl.jaas.config={scram}\n\

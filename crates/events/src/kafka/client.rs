@@ -66,9 +66,10 @@ impl ClientContext for BrokerLog {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
-        // The end of a partition is no failure.
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
-            return;
+        match error.rdkafka_error_code() {
+            // The end of a partition is no failure. That all brokers are down follows what is wrong with each, and would hide it.
+            Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) => return,
+            _ => {}
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }

@@ -66,7 +66,7 @@ impl PerformanceAdmin {
         Self(parts)
     }
 
-    /// Postpones a performance. Fans may cancel without a fee until `refunds_until` what was confirmed before.
+    /// Postpones a performance. Fans may cancel without a fee until `refunds_until` what was held before.
     pub async fn postpone(
         &self,
         id: PerformanceId,

@@ -23,5 +23,5 @@ mod updater;
 
 pub use error::SeatMapError;
 pub use frames::{AreaLeft, Changes, ObservedSeats, SeatFrame, SeatRange};
-pub use map::{Chosen, SeatMap, SeatMapParts};
+pub use map::{Chosen, SeatMap, SeatMapParts, Taken};
 pub use stream::{SeatStream, SeatWatch};

@@ -37,6 +37,15 @@ pub struct Chosen {
     _turn: Turn,
 }
 
+/// What [`SeatMap::take`] found for seats that may be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// They were free and are locked.
+    Locked,
+    /// The locks are unavailable or cannot be loaded. Only the claims tell whether the seats are free.
+    Claimable,
+}
+
 /// What a [`SeatMap`] is made of.
 pub struct SeatMapParts {
     /// The locks.
@@ -86,17 +95,15 @@ impl SeatMap {
         }
     }
 
-    /// Locks seats, all or none.
-    ///
-    /// It also returns `Ok` when the locks are unavailable or cannot be loaded. Then only the claims refuse seats that are
-    /// taken and calls over the limit, which is slower.
+    /// Locks seats, all or none. If it could not lock them, only the claims refuse seats that are taken and calls over the limit,
+    /// which is slower.
     pub async fn take(
         &self,
         context: &PerformanceContext,
         slots: &[Slot],
         orphans: Orphans,
         terms: LockTerms,
-    ) -> Result<(), SeatMapError> {
+    ) -> Result<Taken, SeatMapError> {
         let performance = context.performance.id;
         let take = || self.locks.take(performance, slots, orphans.clone(), terms);
         let mut outcome = take().await;
@@ -105,7 +112,7 @@ impl SeatMap {
             outcome = take().await;
         }
         match outcome {
-            Ok(_version) => return Ok(()),
+            Ok(_version) => return Ok(Taken::Locked),
             Err(PortError::Refused(TakeRefusal::Taken { slots, version })) => {
                 return Err(SeatMapError::Taken { seat_ids: context.seat_ids(&slots), version });
             }
@@ -120,10 +127,10 @@ impl SeatMap {
             }
         }
         if orphans == Orphans::Allow {
-            return Ok(());
+            return Ok(Taken::Claimable);
         }
         let orphaned = orphans.left_by(&self.reader.claimed(context).await?.statuses, slots);
-        if orphaned.is_empty() { Ok(()) } else { Err(would_orphan(context, &orphaned)) }
+        if orphaned.is_empty() { Ok(Taken::Claimable) } else { Err(would_orphan(context, &orphaned)) }
     }
 
     /// Chooses free seats or units and locks them. Returns none when the locks are unavailable or cannot be loaded: then the caller

@@ -1,4 +1,4 @@
-//! Locks of holds that were never placed make nothing look sold out.
+//! Locks that one call could not take or free: nothing looks sold out for long, and nothing looks free.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use encore_domain::catalog::seat_chart::{SeatChart, Slot};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
-use encore_domain::ports::{LockTerms, PlaceRefusal, Reservations};
+use encore_domain::ports::{LockTerms, MockSeatLocks, PlaceRefusal, Reservations, SeatLocks};
 use encore_domain::queue::QueueTokenPayload;
 use encore_domain::request::{Applied, RequestKey};
 use encore_domain::time::Timestamp;
@@ -25,6 +25,7 @@ use encore_server::ports::Ports;
 use encore_tests::fan::reason;
 use encore_tests::in_memory::Instance;
 use encore_tests::world::{World, until};
+use futures::FutureExt;
 use tonic::Code;
 
 /// Reservations on a disk that can be full: reads go on.
@@ -210,4 +211,39 @@ async fn the_locks_of_a_hold_that_failed_are_freed() {
     .await;
     disk.full.store(false, Ordering::SeqCst);
     fan.hold(performance, &["S-A-1", "S-A-2"]).await.expect("a hold");
+}
+
+/// Locks in process that no call can take, as if every answer came too late. They can be written.
+fn locks_that_answer_no_take(locks: &Arc<dyn SeatLocks>) -> MockSeatLocks {
+    const IN_PROCESS: &str = "the locks are in this process";
+    let mut hanging = MockSeatLocks::new();
+    hanging.expect_take().returning(|_, _, _, _| Err(Unavailable::of("redis").into()));
+    hanging.expect_snapshot().returning(|_| Err(Unavailable::of("redis")));
+    let marked = Arc::clone(locks);
+    hanging
+        .expect_mark()
+        .returning(move |performance, locks| marked.mark(performance, locks).now_or_never().expect(IN_PROCESS));
+    hanging
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_on_the_claims_alone_is_shown_as_soon_as_the_locks_answer() {
+    let world = World::embedded().await;
+    let seat_locks = Arc::new(locks_that_answer_no_take(&world.ports.seat_locks));
+    let ports = Ports { seat_locks, ..world.ports.clone() };
+    let instance = Instance::start_without_workers(Encore::new(ports, GuardedRpcs::default())).await;
+    let performance = world.performance(None).await;
+    let fan = world.fan(0).await;
+    fan.seats(performance).await.expect("the seats are loaded");
+    let hasty = fan.on(&instance.channel);
+
+    hasty.hold(performance, &["S-A-1"]).await.expect("a hold of a named seat");
+    hasty.hold_best(performance, best(2)).await.expect("a hold of the best seats");
+
+    // The clock stands still, so that no repair locks them.
+    until("three locks", || async {
+        let seats = world.ports.seat_locks.snapshot(performance).await.expect("an answer").expect("loaded");
+        seats.statuses.iter().flatten().filter(|status| **status == SeatStatus::Held).count() == 3
+    })
+    .await;
 }

@@ -14,7 +14,7 @@ use encore_domain::identity::Caller;
 use encore_domain::ids::{PerformanceId, ReservationId};
 use encore_domain::ports::{LockTerms, PlaceRefusal};
 use encore_domain::request::{Applied, RequestKey};
-use encore_seat_map::SeatMapError;
+use encore_seat_map::{SeatMapError, Taken};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -145,7 +145,12 @@ impl BookingUseCases {
         let take = |terms| self.seat_map.take(holding.context, slots, orphans.clone(), terms);
         match self.lock(holding, false, take).await {
             Ok(Locked::Before(first)) => Ok(Applied::Before(first)),
-            Ok(Locked::Now(())) => self.place(holding, slots).await,
+            Ok(Locked::Now(Taken::Locked)) => self.place(holding, slots).await,
+            Ok(Locked::Now(Taken::Claimable)) => {
+                let held = self.place(holding, slots).await?;
+                self.lock_later(held.get());
+                Ok(held)
+            }
             Err(refusal @ AppError::OverLimit { .. }) => {
                 self.confirm_limit(holding, refusal).await?;
                 let held = self.place(holding, slots).await?;
@@ -194,7 +199,11 @@ impl BookingUseCases {
         for _ in 0..CHOICES_MAX {
             let chosen = match self.lock(holding, is_new, take).await {
                 Ok(Locked::Now(Some(chosen))) => chosen,
-                Ok(Locked::Now(None)) => return self.hold_claimable(holding, search).await,
+                Ok(Locked::Now(None)) => {
+                    let held = self.hold_claimable(holding, search).await?;
+                    self.lock_later(held.get());
+                    return Ok(held);
+                }
                 Ok(Locked::Before(first)) => return Ok(Applied::Before(first)),
                 Err(refusal @ (AppError::NoSeatsFit { .. } | AppError::TooFewLeft { .. })) => {
                     if !self.seat_map.fits_claims(holding.context, search).await? {
@@ -236,6 +245,12 @@ impl BookingUseCases {
 
     async fn settle_hold(&self, hold: &Reservation) {
         self.settle(hold.performance, &hold.slots(), hold.id).await;
+    }
+
+    /// Locks the seats of a hold that was placed on the claims alone. The locks may have been unavailable to that call only, and show
+    /// the seats as free to all others. While they are unavailable to everybody, the repair locks the seats afterwards.
+    fn lock_later(&self, hold: &Reservation) {
+        self.settle_later(hold.performance, &hold.slots(), hold.id);
     }
 
     /// Chooses on the claims while the locks are unavailable or wrong. Calls that are likely to choose the same seats, and calls
@@ -292,8 +307,8 @@ impl BookingUseCases {
         }
     }
 
-    /// Frees the locks of a hold that could not be placed, unless it was placed after all. The caller does not wait, because the
-    /// claims are likely to be unavailable; then the repair frees them.
+    /// Makes the locks of these seats agree with their claims. The caller does not wait, because locks or claims are likely to be
+    /// unavailable. The repair does it if this fails, or if too many wait for it already.
     fn settle_later(&self, performance: PerformanceId, slots: &[Slot], owner: ReservationId) {
         let Ok(permit) = Arc::clone(&self.settling).try_acquire_owned() else { return };
         let (booking, slots) = (self.clone(), slots.to_vec());

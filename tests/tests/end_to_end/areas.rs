@@ -17,9 +17,9 @@ use encore_tests::world::{World, until};
 use futures::future::join_all;
 use tonic::Code;
 
-const FLOOR: u32 = 300;
-/// The number of concurrent callers. Each wants one to four units, 500 in total.
-const CALLERS: usize = 200;
+const FLOOR: u32 = 120;
+/// The number of concurrent callers. Each wants one to four units, 200 in total.
+const CALLERS: usize = 80;
 
 fn stock(section: &str, grade: &str, capacity: u32, left: u32) -> AreaStock {
     AreaStock { section: section.into(), grade: grade.into(), capacity, left }

@@ -72,7 +72,9 @@ impl DatabaseConfig {
             .map_err(|elapsed| ConnectionError::BadConnection(elapsed.to_string()))??;
         // Each prepared statement has one good plan, which uses its indexes, whatever its parameters. Planning each
         // execution would cost more than the execution. Sequential scans are off because the first plans are made while
-        // the tables are empty: the planner would choose a sequential scan and use it for the life of the connection.
+        // the tables are empty: the planner would choose a sequential scan and use it for the life of the connection. Where
+        // there is no other plan, that makes it look so expensive that the query would be compiled at each execution, for far longer
+        // than it takes: so nothing is compiled.
         // Messages are in English if the role may choose it: the driver does not expose the code of an error, so
         // deadlocks and refused values are recognized by their messages.
         let statement_ms = self.statement_timeout.as_millis();
@@ -83,6 +85,7 @@ impl DatabaseConfig {
              SET lock_timeout = {lock_ms};
              SET plan_cache_mode = force_generic_plan;
              SET enable_seqscan = off;
+             SET jit = off;
              DO $$ BEGIN
                PERFORM set_config('lc_messages', 'C', false);
              EXCEPTION WHEN insufficient_privilege THEN NULL;

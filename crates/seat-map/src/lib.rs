@@ -10,6 +10,7 @@ mod frames;
 mod loading;
 mod map;
 mod mutex;
+mod pauses;
 mod reader;
 mod registry;
 mod repair;

@@ -15,9 +15,11 @@ use encore_domain::ports::Clock;
 use encore_domain::time::Timestamp;
 use metrics::counter;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::mutex::lock;
+use crate::pauses::Pauses;
 use crate::settling::Settling;
 
 /// How long the lock of a claimed seat may differ from the claim. A write to the locks that was lost is repeated within this
@@ -45,6 +47,7 @@ pub(crate) struct Repair {
     /// Limits how many performances read all their claims at once.
     reading: Arc<Semaphore>,
     first_seen: Arc<Mutex<HashMap<PerformanceId, FirstSeen>>>,
+    pauses: Arc<Pauses>,
     repaired: Arc<AtomicU64>,
 }
 
@@ -52,7 +55,8 @@ impl Repair {
     pub(crate) fn new(settling: Settling, clock: Arc<dyn Clock>) -> Self {
         let bulkhead = Bulkhead::new("seat lock repair", DEADLINE);
         let reading = Arc::new(Semaphore::new(READ_AT_ONCE));
-        Self { settling, clock, bulkhead, reading, first_seen: Arc::default(), repaired: Arc::default() }
+        let (first_seen, pauses, repaired) = (Arc::default(), Arc::default(), Arc::default());
+        Self { settling, clock, bulkhead, reading, first_seen, pauses, repaired }
     }
 
     /// How many seats this instance has repaired.
@@ -60,14 +64,16 @@ impl Repair {
         self.repaired.load(Ordering::Relaxed)
     }
 
-    /// Compares each performance once, side by side. One that fails or hangs delays no other; the first error is returned.
+    /// Compares each performance once, side by side, unless it was compared a moment ago. One that fails or hangs delays no other; the
+    /// first error is returned.
     pub(crate) async fn run(&self, performances: &[PerformanceId]) -> Result<(), Unavailable> {
         lock(&self.first_seen).retain(|performance, _| performances.contains(performance));
+        let due = performances.iter().filter(|performance| self.pauses.are_over(**performance));
         let compare = |performance| {
             let repair = self.clone();
             async move { repair.compare(performance).await }
         };
-        self.bulkhead.run(performances.iter().map(|performance| (*performance, *performance)), compare).await
+        self.bulkhead.run(due.map(|performance| (*performance, *performance)), compare).await
     }
 
     /// Compares one performance if its locks are loaded. Otherwise they will be loaded from the claims.
@@ -75,11 +81,11 @@ impl Repair {
         let Settling { locks, reservations } = &self.settling;
         // The locks are read first, because those of many performances may hang together.
         let Some(state) = locks.snapshot(performance).await? else { return Ok(()) };
-        let claims = {
-            // It is never closed.
-            let _permit = self.reading.acquire().await;
-            reservations.claims(performance).await?
-        };
+        // It is never closed.
+        let permit = self.reading.acquire().await;
+        let began = Instant::now();
+        let claims = reservations.claims(performance).await?;
+        drop(permit);
         let held = (0..).map(Slot).zip(&state.statuses).filter(|(_, status)| **status == Some(SeatStatus::Held));
         let held: Vec<Slot> = held.map(|(slot, _)| slot).collect();
         let holders = locks.holders(performance, &held).await?;
@@ -87,6 +93,7 @@ impl Repair {
         for seats in due.chunks(BATCH) {
             self.repair(performance, seats).await?;
         }
+        self.pauses.begin(performance, began.elapsed());
         Ok(())
     }
 

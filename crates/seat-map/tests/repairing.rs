@@ -134,7 +134,7 @@ fn claim(slot: u32, reservation: ReservationId, held: bool) -> Claim {
     if held { Claim::held(slot, reservation, fan, fixtures::at_secs(300)) } else { Claim::sold(slot, reservation, fan) }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn locks_that_agree_with_the_claims_are_not_repaired() {
     let owner = fixtures::id();
     let fixture = Fixture::new("ahs", owner, vec![claim(1, owner, true), claim(2, owner, false)]);
@@ -143,7 +143,7 @@ async fn locks_that_agree_with_the_claims_are_not_repaired() {
     assert_eq!(fixture.map.repaired(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_claim_that_is_not_shown_is_repaired_after_its_grace() {
     let (owner, other) = (fixtures::id(), fixtures::id());
     let claims = vec![claim(0, other, true), claim(1, other, true), claim(2, other, false)];
@@ -157,7 +157,7 @@ async fn a_claim_that_is_not_shown_is_repaired_after_its_grace() {
     assert_eq!(fixture.map.repaired(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lock_without_a_claim_is_freed_after_a_longer_grace() {
     let fixture = Fixture::new("ahs", fixtures::id(), vec![]);
     assert_eq!(fixture.repair_at(0).await, statuses("ahs"));
@@ -167,7 +167,7 @@ async fn a_lock_without_a_claim_is_freed_after_a_longer_grace() {
     assert!(!fixture.seats.lock().expect("no panic").owners.contains(&Some(NOBODY)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_grace_restarts_when_a_difference_was_gone_in_between() {
     let owner = fixtures::id();
     let fixture = Fixture::new("aha", owner, vec![]);
@@ -179,7 +179,7 @@ async fn the_grace_restarts_when_a_difference_was_gone_in_between() {
     assert_eq!(fixture.repair_at(35).await, statuses("aaa"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn blocks_are_repaired_in_both_directions() {
     let owner = fixtures::id();
     let blocked = |slot| Claim::blocked(Slot(slot), fixtures::id());

@@ -5,14 +5,19 @@ use encore_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keyring::Keyring;
-use crate::seal::Seal;
+use crate::seal::TOKEN_MAX_LEN;
+use crate::verified_tokens::{TokenDigest, VerifiedToken};
 
-/// Access tokens as JWTs.
+/// The audience of access tokens, by which no other token is taken for one.
+const AUDIENCE: &str = "encore.access";
+
+/// Access tokens as JWTs, signed by Ed25519 (RFC 8037).
 #[derive(Debug)]
-pub struct SignedAccessTokens(Seal);
+pub struct SignedAccessTokens(Keyring);
 
 #[derive(Serialize, Deserialize)]
 struct AccessClaims {
+    aud: String,
     sub: String,
     /// The session, as in Front-Channel Logout 1.0 (section 3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,27 +41,56 @@ enum RoleClaim {
 }
 
 impl SignedAccessTokens {
-    /// Tokens signed by the first key of the keyring.
+    /// Tokens of the keyring's keys for access tokens.
     pub fn new(keyring: Keyring) -> Self {
-        Self(Seal::new(keyring, "encore.access"))
+        Self(keyring)
     }
 }
 
 impl AccessTokens for SignedAccessTokens {
+    #[expect(clippy::expect_used, reason = "claims are text and numbers")]
     fn issue(&self, payload: &AccessTokenPayload, now: Timestamp) -> AccessToken {
         let AccessTokenPayload { caller, session, expires_at } = *payload;
         let (sub, sid) = (caller.user.to_string(), session.map(|session| session.to_string()));
-        let claims = AccessClaims { sub, sid, role: caller.role.into(), iat: now, exp: expires_at };
-        AccessToken { token: self.0.sign(&claims), expires_at }
+        let (aud, role) = (AUDIENCE.to_owned(), caller.role.into());
+        let claims = AccessClaims { aud, sub, sid, role, iat: now, exp: expires_at };
+        let claims = serde_json::to_vec(&claims).expect("claims can be written");
+        let keys = self.0.keys();
+        let signed = keys.access.sign(&claims, now);
+        keys.verified.insert(TokenDigest::of(&signed.token), VerifiedToken::new(*payload, signed.until));
+        AccessToken { token: signed.token, expires_at }
     }
 
     fn read(&self, token: &str, now: Timestamp) -> Option<AccessTokenPayload> {
-        let claims: AccessClaims = self.0.read(token)?;
-        let user: UserId = claims.sub.parse().ok()?;
-        let caller = Caller { user, role: claims.role.into() };
-        let session: Option<SessionId> = claims.sid.map(|sid| sid.parse()).transpose().ok()?;
-        (now < claims.exp).then_some(AccessTokenPayload { caller, session, expires_at: claims.exp })
+        if token.len() > TOKEN_MAX_LEN {
+            return None;
+        }
+        let (keys, digest) = (self.0.keys(), TokenDigest::of(token));
+        let verified = match keys.verified.get(digest) {
+            Some(verified) => verified,
+            None => {
+                let signed = keys.access.verify(token, now)?;
+                let verified = VerifiedToken::new(payload(&signed.claims)?, signed.until);
+                if now < verified.until {
+                    keys.verified.insert(digest, verified);
+                }
+                verified
+            }
+        };
+        (now < verified.until).then_some(verified.payload)
     }
+
+    fn key_set(&self, now: Timestamp) -> String {
+        self.0.keys().access.published(now)
+    }
+}
+
+/// What the claims of an access token say, in JSON.
+fn payload(claims: &[u8]) -> Option<AccessTokenPayload> {
+    let AccessClaims { aud, sub, sid, role, exp, .. } = serde_json::from_slice(claims).ok()?;
+    let user: UserId = sub.parse().ok().filter(|_| aud == AUDIENCE)?;
+    let session: Option<SessionId> = sid.map(|sid| sid.parse()).transpose().ok()?;
+    Some(AccessTokenPayload { caller: Caller { user, role: role.into() }, session, expires_at: exp })
 }
 
 impl From<Role> for RoleClaim {

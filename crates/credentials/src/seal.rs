@@ -5,10 +5,11 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::keyring::{Keyring, header_of};
+use crate::keyring::Keyring;
+use crate::secret_key::header_of;
 
 /// The longest token that is parsed: three times the longest that is issued. It bounds the work for forged tokens.
-const TOKEN_MAX_LEN: usize = 1_024;
+pub(crate) const TOKEN_MAX_LEN: usize = 1_024;
 
 /// Signs claims for one audience, and verifies tokens of that audience.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ impl Seal {
 
     #[expect(clippy::expect_used, reason = "claims are text and numbers, and the key fits the algorithm")]
     pub(crate) fn sign<C: Serialize>(&self, claims: &C) -> String {
-        let key = self.keyring.signing();
+        let keys = self.keyring.keys();
+        let key = keys.signing();
         encode(&header_of(&key.id), &Sealed { aud: self.purpose, claims }, &key.signing).expect("claims can be signed")
     }
 
@@ -53,7 +55,8 @@ impl Seal {
         }
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
-        let Some(key) = self.keyring.key_of_header(header) else { return self.read_other(token) };
+        let keys = self.keyring.keys();
+        let Some(key) = keys.secret_of_header(header) else { return self.read_other(token) };
         let is_signed = verify(signature, signed.as_bytes(), &key.verifying, Algorithm::HS256).ok()?;
         let claims = URL_SAFE_NO_PAD.decode(claims).ok().filter(|_| is_signed)?;
         let of: Audience<'_> = serde_json::from_slice(&claims).ok()?;
@@ -66,7 +69,8 @@ impl Seal {
     /// The same for a token whose header is written otherwise than here. The library parses a header three times.
     fn read_other<C: DeserializeOwned>(&self, token: &str) -> Option<C> {
         let key_id = decode_header(token).ok()?.kid?;
-        let key = self.keyring.key(&key_id)?;
+        let keys = self.keyring.keys();
+        let key = keys.secret(&key_id)?;
         decode(token, &key.verifying, &self.validation).ok().map(|token| token.claims)
     }
 }
@@ -91,7 +95,7 @@ mod tests {
     fn signed(header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature =
-            jsonwebtoken::crypto::sign(signed.as_bytes(), &seal().keyring.signing().signing, Algorithm::HS256);
+            jsonwebtoken::crypto::sign(signed.as_bytes(), &seal().keyring.keys().signing().signing, Algorithm::HS256);
         format!("{signed}.{}", signature.expect("a signature"))
     }
 
@@ -99,7 +103,7 @@ mod tests {
     fn the_header_of_a_token_is_that_of_its_key() {
         let token = seal().sign(&Claims { sub: 7 });
         let header = token.split('.').next().expect("a header");
-        assert!(seal().keyring.key_of_header(header).is_some());
+        assert!(seal().keyring.keys().secret_of_header(header).is_some());
         assert_eq!(seal().read(&token), Some(Claims { sub: 7 }));
     }
 

@@ -31,7 +31,8 @@ impl SecretSeals for EncryptedSecrets {
         reason = "the system has randomness, and a secret is far shorter than the cipher's limit"
     )]
     fn seal(&self, secret: &Secret, of: Uuid) -> SealedSecret {
-        let key = self.keyring.signing();
+        let keys = self.keyring.keys();
+        let key = keys.signing();
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).expect("randomness");
         let mut sealed = secret.0;
@@ -46,7 +47,8 @@ impl SecretSeals for EncryptedSecrets {
         let (length, rest) = sealed.0.split_first()?;
         let (id, rest) = rest.split_at_checked(usize::from(*length))?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let key = self.keyring.key(std::str::from_utf8(id).ok()?)?;
+        let keys = self.keyring.keys();
+        let key = keys.secret(std::str::from_utf8(id).ok()?)?;
         let mut sealed = sealed.to_vec();
         let (nonce, owner) = (Nonce::assume_unique_for_key(*nonce), Aad::from(of.as_bytes()));
         let secret: &[u8] = key.sealing.open_in_place(nonce, owner, &mut sealed).ok()?;

@@ -79,6 +79,7 @@ use crate::events::EventsApi;
 use crate::guarded::GuardedRpcs;
 use crate::health::{Availability, Health, Needs};
 use crate::identity::IdentityApi;
+use crate::key_set::KeySetLayer;
 use crate::library_status::describe;
 use crate::measure::MeasureLayer;
 use crate::money::MoneyApi;
@@ -202,6 +203,11 @@ impl Api {
             ended_sessions: self.sessions.ended().clone(),
             clock: Arc::clone(&self.clock),
         };
+        let key_set = KeySetLayer {
+            access_tokens: Arc::clone(&self.access_tokens),
+            clock: Arc::clone(&self.clock),
+            is_public: !self.health_only,
+        };
         let read_queue_pass = ReadQueuePass {
             guarded: self.guarded.clone(),
             queue_tokens: Arc::clone(&self.queue_tokens),
@@ -224,6 +230,7 @@ impl Api {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .layer(trace_layer())
             .layer(cors_layer())
+            .layer(key_set)
             .layer(OnlyPostLayer)
             .layer(GrpcWebLayer::new())
             .layer(measure)

@@ -126,6 +126,10 @@ mod tests {
             let caller = Caller { user: UserId(Uuid::nil()), role: Role::of_name(token)? };
             Some(AccessTokenPayload { caller, session: None, expires_at: now + Duration::from_mins(1) })
         }
+
+        fn key_set(&self, _now: Timestamp) -> String {
+            String::new()
+        }
     }
 
     /// A clock that stands still.

@@ -20,6 +20,7 @@ mod fields;
 mod guarded;
 mod health;
 mod identity;
+mod key_set;
 mod library_status;
 mod measure;
 mod money;

@@ -1,5 +1,5 @@
 //! The layer that refuses every HTTP method but POST, the only one of gRPC. What a browser asks before (OPTIONS) is answered by
-//! the layer of CORS.
+//! the layer of CORS, and what asks for the keys of access tokens (GET) by that of the key set.
 
 use std::task::{Context, Poll};
 

@@ -31,7 +31,7 @@ const fn warning(name: &'static str, subject: &'static [&'static str], action: &
 }
 
 /// Every kind of alarm.
-pub const ALARMS: [AlarmKind; 21] = [
+pub const ALARMS: [AlarmKind; 22] = [
     critical(
         "promise_broken",
         &["promise", "performance"],
@@ -102,6 +102,11 @@ pub const ALARMS: [AlarmKind; 21] = [
     ),
     warning("webhook_endpoint_unreadable", &["endpoint"], "Deploy the version that wrote the row, or repair it."),
     warning("webhook_secret_unreadable", &["endpoint"], "Restore the key, or rotate the secret of the endpoint."),
+    warning(
+        "token_keys_unusable",
+        &["file", "why"],
+        "Repair the file of `ENCORE_TOKEN_KEYS_FILE`. The keys that were read before stay in use until a restart, which fails.",
+    ),
     warning("call_failed", &[], "A defect: look at the log at level error around this time."),
     warning("value_unreadable", &[], "A defect: look at the log at level error around this time."),
     warning("worker_panicked", &["worker"], "A defect: look at the log at level error. The worker goes on."),

@@ -59,6 +59,8 @@ pub enum Command {
     Health(commands::health::HealthArgs),
     /// Apply the pending migrations of the database.
     Migrate(commands::migrate::MigrateArgs),
+    /// Print a new key for access tokens, as `ENCORE_TOKEN_KEYS` takes it.
+    MakeTokenKey(commands::make_token_key::MakeTokenKeyArgs),
     /// Create a user with the operator role.
     CreateOperator(commands::create_operator::CreateOperatorArgs),
     /// Import a seating plan as a venue.

@@ -19,6 +19,7 @@ mod stripe;
 mod tokens;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -117,6 +118,7 @@ pub struct Config {
     pub roles: Roles,
     pub stores: Stores,
     pub keyring: Keyring,
+    pub token_keys_file: Option<PathBuf>,
     pub sessions: SessionTerms,
     pub mail: MailConfig,
     pub callers: CallerTerms,
@@ -176,6 +178,7 @@ impl ServeArgs {
             roles: roles?,
             stores: stores?,
             keyring: keyring?,
+            token_keys_file: self.tokens.file(),
             sessions: sessions?,
             mail: mail?,
             callers: callers?,

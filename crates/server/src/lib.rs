@@ -16,6 +16,7 @@ mod stock;
 pub mod store_watch;
 pub mod system;
 pub mod telemetry;
+pub mod token_keys;
 pub mod variables;
 pub mod webhooks;
 pub mod workers;

@@ -49,6 +49,7 @@ async fn run(command: Command, alarms: &AlarmTap) -> Result<(), CommandError> {
         Command::CheckConfig(args) => commands::check_config::run(&args, &variables(&Cli::command())).await,
         Command::Health(args) => commands::health::run(&args).await,
         Command::Migrate(args) => commands::migrate::run(&args).await,
+        Command::MakeTokenKey(args) => commands::make_token_key::run(&args),
         Command::CreateOperator(args) => commands::create_operator::run(args).await,
         Command::ImportVenue(args) => commands::import_venue::run(&args).await,
         Command::ReviseVenue(args) => commands::revise_venue::run(args).await,

@@ -48,6 +48,7 @@ mod stock;
 mod store_watch;
 mod support;
 mod survival;
+mod token_keys;
 mod values;
 mod venues;
 mod wait;

@@ -5,6 +5,7 @@ pub mod create_operator;
 pub mod events;
 pub mod health;
 pub mod import_venue;
+pub mod make_token_key;
 pub mod migrate;
 pub mod not_examined;
 pub mod replay;

@@ -29,6 +29,7 @@ use crate::output::print_line;
 use crate::ports::Ports;
 use crate::system::open_files_max;
 use crate::telemetry::AlarmTap;
+use crate::token_keys::ReloadedTokenKeys;
 use crate::webhooks::WEBHOOK_PATH;
 
 /// The files that are open beside the clients' connections and the pool of Postgres: Redis, the places for health, the listener, logs.
@@ -94,12 +95,15 @@ pub async fn run(args: &ServeArgs, alarms: &AlarmTap) -> Result<(), CommandError
         tokio::spawn(encore.webhooks(secrets).run(listener, webhooks_stop.clone()));
     }
     let _webhooks_stop = webhooks_stop.drop_guard();
-    let tls_stop = CancellationToken::new();
+    let files_stop = CancellationToken::new();
     let is_encrypted = tls.is_some();
     if let Some(tls) = tls {
-        tokio::spawn(tls.run(tls_stop.clone()));
+        tokio::spawn(tls.run(files_stop.clone()));
     }
-    let _tls_stop = tls_stop.drop_guard();
+    if let Some(file) = config.token_keys_file.clone() {
+        tokio::spawn(ReloadedTokenKeys::new(file, config.keyring.clone()).run(files_stop.clone()));
+    }
+    let _files_stop = files_stop.drop_guard();
     let address = listener.local_addr().unwrap_or(config.listen);
     info!(%address, tls = is_encrypted, "listening");
     if let Some(demo) = &config.demo {

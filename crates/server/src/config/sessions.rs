@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use clap::Args;
+use encore_credentials::ACCESS_TOKEN_MAX_LIFETIME;
 use encore_domain::identity::session::SessionTerms;
 
 use super::check::Check;
 
 /// The longest that anything of a session can be configured to live: a year.
 const LONGEST_SECONDS: u32 = 31_536_000;
+
+/// The longest lifetime of an access token that can be configured.
+const LONGEST_ACCESS_TOKEN_SECONDS: u32 = 86_400;
+const _: () = assert!(ACCESS_TOKEN_MAX_LIFETIME.as_secs() == LONGEST_ACCESS_TOKEN_SECONDS as u64);
 
 /// How long sessions live.
 #[derive(Args, Clone)]
@@ -27,7 +32,8 @@ pub struct SessionArgs {
 impl SessionArgs {
     /// Checks the arguments.
     pub(super) fn read(&self, check: &mut Check) -> Option<SessionTerms> {
-        let access_token = check.number("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=86_400);
+        let access_token =
+            check.number("ENCORE_ACCESS_TOKEN_SECONDS", &self.access_token_seconds, 60..=LONGEST_ACCESS_TOKEN_SECONDS);
         let least = access_token.unwrap_or(60);
         let idle = check.number("ENCORE_SESSION_IDLE_SECONDS", &self.session_idle_seconds, least..=LONGEST_SECONDS);
         let least = idle.unwrap_or(least);

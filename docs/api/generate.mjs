@@ -71,6 +71,8 @@ const SKIPPED = {
   CreatePerformance: ["message"],
   ReviseVenue: ["general_admission_areas"],
   FindUser: ["user_id"],
+  ListReservations: ["user_id"],
+  ListPayments: ["user_id"],
 };
 
 // The numbers of fields of descriptor.proto, of which the paths of comments are made.

@@ -15,6 +15,7 @@ use encore_domain::ids::{PerformanceId, ReservationId, UserId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{Clock, Reservations};
 use encore_domain::request::{Applied, RequestKey};
+use encore_domain::time::Timestamp;
 use encore_seat_map::SeatMap;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -35,6 +36,23 @@ pub struct ReservationView {
     pub reservation: Reservation,
     /// The performance with its concert and venue.
     pub context: PerformanceContext,
+}
+
+impl ReservationView {
+    /// These reservations with their states at `now`.
+    pub(crate) async fn all(
+        contexts: &PerformanceContexts,
+        reservations: Vec<Reservation>,
+        now: Timestamp,
+    ) -> Result<Vec<Self>, AppError> {
+        let contexts = contexts.contexts(reservations.iter().map(|reservation| reservation.performance)).await?;
+        let views = reservations.into_iter().filter_map(|mut reservation| {
+            reservation.state = reservation.state_at(now);
+            let context = contexts.get(&reservation.performance)?.clone();
+            Some(Self { reservation, context })
+        });
+        Ok(views.collect())
+    }
 }
 
 /// What [`BookingUseCases`] is made of.
@@ -243,13 +261,7 @@ impl BookingUseCases {
         let now = self.clock.now();
         let filter = ReservationFilter { states, now };
         let Page { items, next } = self.reservations.list(user, &filter, page).await?;
-        let contexts = self.contexts.contexts(items.iter().map(|reservation| reservation.performance)).await?;
-        let views = items.into_iter().filter_map(|mut reservation| {
-            reservation.state = reservation.state_at(now);
-            let context = contexts.get(&reservation.performance)?.clone();
-            Some(ReservationView { reservation, context })
-        });
-        Ok(Page { items: views.collect(), next })
+        Ok(Page { items: ReservationView::all(&self.contexts, items, now).await?, next })
     }
 
     async fn own(&self, caller: Caller, id: ReservationId) -> Result<Reservation, AppError> {

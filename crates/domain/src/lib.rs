@@ -18,6 +18,7 @@ pub mod ports;
 pub mod queue;
 pub mod rate_limit;
 pub mod request;
+pub mod sales_records;
 pub mod sales_switch;
 pub mod text;
 pub mod time;

@@ -71,7 +71,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
 
         (ADMIN, "ListBlockedSeats" | "PreviewPerformanceCancellation" | "GetQueue" | "WatchQueue")
         | (DRAFTS, "GetDraft" | "ListDrafts")
-        | (RECORDS, "FindUser" | "ListUserReservations" | "ListUserPayments")
+        | (RECORDS, "FindUser" | "ListUserReservations" | "ListUserPayments" | "ListReservations" | "ListPayments")
         | (MONEY, "GetSalesSwitch") => STAFF,
 
         (ADMIN, "VerifyPerformance")

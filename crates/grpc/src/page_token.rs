@@ -9,6 +9,7 @@ use encore_domain::catalog::seat_chart::Slot;
 use encore_domain::ids::{
     AuditEntryId, ConcertId, EndpointId, EntryId, PaymentId, PerformanceId, ReservationId, UserId,
 };
+use encore_domain::payment::fan_payment::FanPaymentCursor;
 use encore_domain::ports::{DeliveryCursor, LISTING_NAME_LEN, PageTokens};
 use encore_domain::time::Timestamp;
 use encore_domain::wallet::WalletEntryCursor;
@@ -121,7 +122,7 @@ macro_rules! dated_cursors {
     )*};
 }
 
-dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId; AuditCursor, AuditEntryId);
+dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId; AuditCursor, AuditEntryId; FanPaymentCursor, PaymentId);
 
 impl Cursor for DeliveryCursor {
     fn to_bytes(&self) -> Vec<u8> {

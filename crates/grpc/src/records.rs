@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use encore_app::booking::BookingUseCases;
+use encore_app::booking::{BookingUseCases, ReservationView};
+use encore_app::error::AppError;
 use encore_app::payment::PaymentUseCases;
 use encore_app::records::RecordsUseCases;
 use encore_domain::audit_log::{AuditChange, AuditEntry, AuditFilter, AuditTarget};
 use encore_domain::identity::Email;
+use encore_domain::ids::{PerformanceId, UserId};
+use encore_domain::payment::card::PaymentState;
 use encore_domain::payment::fan_payment::FanPayment;
+use encore_domain::sales_records::{RecordsOf, TimeRange};
 use encore_domain::time::Timestamp;
 use encore_proto::admin::v1::{self as pb, records_service_server::RecordsService};
 use encore_proto::payment::v1::Payment;
@@ -94,6 +98,70 @@ impl RecordsService for RecordsApi {
         }))
     }
 
+    async fn list_reservations(
+        &self,
+        request: Request<pb::ListReservationsRequest>,
+    ) -> Result<Response<pb::ListReservationsResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let of = WhoseRecords::read(&mut fields, &message.email, &message.user_id, &message.performance_id);
+        let states = states(&mut fields, &message.states);
+        let held = time_range(&mut fields, message.since.as_ref(), message.until.as_ref());
+        let (since, until) = (moment(held.since), moment(held.until));
+        let filter = [&message.email, &message.user_id, &message.performance_id, &since, &until].map(String::as_str);
+        let names = message.states().map(|state| state.as_str_name());
+        let listing =
+            self.listings.of("RecordsService.ListReservations", Some(caller.user), filter.into_iter().chain(names));
+        let page = fields.page(&listing, message.page_size, &message.page_token);
+        let (Some(of), Some(states), Some(page)) = (of, states, page) else {
+            return Err(fields.into_status());
+        };
+        fields.finish()?;
+        let listed = async { self.records.reservations(of.resolve(&self.records).await?, held, states, page).await };
+        let page = self.calls.read(listed).await?;
+        let reservation = |view: &ReservationView| pb::UserReservation {
+            user_id: view.reservation.user.to_string(),
+            reservation: Some(reservation_to_proto(view)),
+        };
+        Ok(Response::new(pb::ListReservationsResponse {
+            reservations: page.items.iter().map(reservation).collect(),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
+        }))
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<pb::ListPaymentsRequest>,
+    ) -> Result<Response<pb::ListPaymentsResponse>, Status> {
+        let caller = caller(&request)?;
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let of = WhoseRecords::read(&mut fields, &message.email, &message.user_id, &message.performance_id);
+        let states = payment_states(&mut fields, &message.states);
+        let begun = time_range(&mut fields, message.since.as_ref(), message.until.as_ref());
+        let (since, until) = (moment(begun.since), moment(begun.until));
+        let filter = [&message.email, &message.user_id, &message.performance_id, &since, &until].map(String::as_str);
+        let names = message.states().map(|state| state.as_str_name());
+        let listing =
+            self.listings.of("RecordsService.ListPayments", Some(caller.user), filter.into_iter().chain(names));
+        let page = fields.page(&listing, message.page_size, &message.page_token);
+        let (Some(of), Some(states), Some(page)) = (of, states, page) else {
+            return Err(fields.into_status());
+        };
+        fields.finish()?;
+        let listed = async { self.records.payments(of.resolve(&self.records).await?, begun, &states, page).await };
+        let page = self.calls.read(listed).await?;
+        let payment = |payment: &FanPayment| pb::UserPayment {
+            user_id: payment.user().to_string(),
+            payment: Some(payment_for_staff(payment)),
+        };
+        Ok(Response::new(pb::ListPaymentsResponse {
+            payments: page.items.iter().map(payment).collect(),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
+        }))
+    }
+
     async fn list_audit_entries(
         &self,
         request: Request<pb::ListAuditEntriesRequest>,
@@ -103,9 +171,8 @@ impl RecordsService for RecordsApi {
         let mut fields = Fields::default();
         let by = fields.optional_id("user_id", &message.user_id);
         let target = fields.optional_id("target_id", &message.target_id);
-        let since = optional_time(&mut fields, "since", message.since.as_ref());
-        let until = optional_time(&mut fields, "until", message.until.as_ref());
-        let moment = |at: Option<Timestamp>| at.map(|at| at.timestamp_millis().to_string()).unwrap_or_default();
+        let since = fields.optional_timestamp("since", message.since.as_ref());
+        let until = fields.optional_timestamp("until", message.until.as_ref());
         let times = [moment(since), moment(until)];
         let filter = [message.user_id.as_str(), message.target_id.as_str(), times[0].as_str(), times[1].as_str()];
         let listing = self.listings.of("ListAuditEntries", Some(caller.user), filter);
@@ -123,9 +190,83 @@ impl RecordsService for RecordsApi {
     }
 }
 
-/// A point in time that may be absent.
-fn optional_time(fields: &mut Fields, field: &str, value: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
-    value.and_then(|value| fields.timestamp(field, Some(value)))
+/// Whose records a call lists, as it names the fan.
+enum WhoseRecords {
+    Known(RecordsOf),
+    /// The fan with this e-mail address, in this performance or in all.
+    WithEmail(Email, Option<PerformanceId>),
+}
+
+impl WhoseRecords {
+    fn read(fields: &mut Fields, email: &str, user: &str, performance: &str) -> Option<Self> {
+        let at: Option<PerformanceId> = fields.optional_id("performance_id", performance);
+        let fan: Option<UserId> = fields.optional_id("user_id", user);
+        if email.is_empty() {
+            if user.is_empty() && performance.is_empty() {
+                fields.refuse("performance_id", "must be set where neither email nor user_id is");
+            }
+            return RecordsOf::new(fan, at).map(Self::Known);
+        }
+        if !user.is_empty() {
+            fields.refuse("user_id", "must be empty where email is set");
+        }
+        fields.read("email", Email::parse(email)).map(|email| Self::WithEmail(email, at))
+    }
+
+    async fn resolve(self, records: &RecordsUseCases) -> Result<RecordsOf, AppError> {
+        match self {
+            Self::Known(of) => Ok(of),
+            Self::WithEmail(email, at) => {
+                let fan = records.user_by_email(&email).await?.id;
+                Ok(at.map_or(RecordsOf::Fan(fan), |at| RecordsOf::FanIn(fan, at)))
+            }
+        }
+    }
+}
+
+/// A range of times. What is absent does not restrict it.
+fn time_range(
+    fields: &mut Fields,
+    since: Option<&prost_types::Timestamp>,
+    until: Option<&prost_types::Timestamp>,
+) -> TimeRange {
+    let since = fields.optional_timestamp("since", since);
+    let until = fields.optional_timestamp("until", until);
+    if since.zip(until).is_some_and(|(since, until)| until <= since) {
+        fields.refuse("until", "must be after since");
+    }
+    TimeRange { since, until }
+}
+
+/// A time as part of the name of a listing.
+fn moment(at: Option<Timestamp>) -> String {
+    at.map(|at| at.timestamp_millis().to_string()).unwrap_or_default()
+}
+
+fn payment_states(fields: &mut Fields, values: &[i32]) -> Option<Vec<PaymentState>> {
+    use encore_proto::payment::v1::PaymentState as Pb;
+
+    let mut states = Vec::new();
+    let mut is_valid = true;
+    for (index, state) in values.iter().enumerate() {
+        let state = match Pb::try_from(*state) {
+            Ok(Pb::Processing) => Some(PaymentState::Processing),
+            Ok(Pb::NeedsAction) => Some(PaymentState::NeedsAction),
+            Ok(Pb::Paid) => Some(PaymentState::Paid),
+            Ok(Pb::Failed) => Some(PaymentState::Failed),
+            Ok(Pb::Expired) => Some(PaymentState::Expired),
+            Ok(Pb::PartlyRefunded) => Some(PaymentState::PartlyRefunded),
+            Ok(Pb::Refunded) => Some(PaymentState::Refunded),
+            Ok(Pb::Unspecified) | Err(_) => None,
+        };
+        if let Some(state) = state.filter(|state| !states.contains(state)) {
+            states.push(state);
+        } else {
+            is_valid = false;
+            fields.refuse(&format!("states[{index}]"), "must be a state, named once");
+        }
+    }
+    is_valid.then_some(states)
 }
 
 /// A payment without what is for its fan alone: who opens the URL of the next action acts for the owner of the card.

@@ -31,7 +31,7 @@ impl MemoryPayments {
 
 impl Records {
     /// A payment as its fan sees it.
-    fn fan_payment(&self, id: PaymentId) -> Option<FanPayment> {
+    pub fn fan_payment(&self, id: PaymentId) -> Option<FanPayment> {
         if let Some(card) = self.card(id) {
             return Some(FanPayment::Card(card));
         }

@@ -6,9 +6,9 @@ use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws,
     MemoryEmailVerifications, MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments,
     MemoryPerformanceChanges, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits, MemoryReconciliations,
-    MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesSwitches,
-    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions, MemorySettlements,
-    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesRecords,
+    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions,
+    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_port_tests::{RecordBench, SpeedBench};
 
@@ -33,6 +33,7 @@ async fn records() -> RecordBench {
         withdrawals: Arc::new(MemoryWithdrawals::new(records.clone())),
         wallet_credits: Arc::new(MemoryWallets::new(records.clone())),
         settlements: Arc::new(MemorySettlements::new(records.clone())),
+        sales_records: Arc::new(MemorySalesRecords::new(records.clone())),
         sales_switches: Arc::new(MemorySalesSwitches::new(records.clone())),
         request_records: Arc::new(MemoryRequestRecords::new(records.clone())),
         card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
@@ -77,6 +78,7 @@ encore_port_tests::wallet_credits!(records);
 encore_port_tests::withdrawals!(records);
 encore_port_tests::reconciliations!(records);
 encore_port_tests::settlements!(records);
+encore_port_tests::sales_records!(records);
 encore_port_tests::sales_switches!(records);
 encore_port_tests::request_records!(records);
 encore_port_tests::card_payments!(records);

@@ -12,8 +12,8 @@ use encore_domain::payment::Payment;
 use encore_domain::ports::{
     Audit, AuditLog, CardPayments, Catalog, Drafts, Draws, EmailVerifications, Notifications, Outbox, PasswordResets,
     Payments, PerformanceChanges, QueueRecords, QueueStore, RateLimits, Reconciliations, Refunds, RelayCursor,
-    RequestRecords, Reservations, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, SentAlarms, Sessions, Settlements,
-    Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
+    RequestRecords, Reservations, SalesRecords, SalesSwitches, SeatBlocks, SeatChanges, SeatLocks, SentAlarms,
+    Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints, Withdrawals,
 };
 use encore_domain::queue::Queue;
 use encore_domain::request::RequestKey;
@@ -63,6 +63,8 @@ pub struct RecordBench {
     pub reconciliations: Arc<dyn Reconciliations>,
     /// The port under test.
     pub settlements: Arc<dyn Settlements>,
+    /// The port under test.
+    pub sales_records: Arc<dyn SalesRecords>,
     /// The port under test.
     pub sales_switches: Arc<dyn SalesSwitches>,
     /// The port under test.

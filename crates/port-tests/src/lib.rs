@@ -30,6 +30,7 @@ pub mod refunds;
 pub mod relay_cursor;
 pub mod request_records;
 pub mod reservations;
+pub mod sales_records;
 pub mod sales_switches;
 pub mod seat_blocks;
 pub mod seat_changes;

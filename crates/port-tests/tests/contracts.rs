@@ -28,7 +28,7 @@ macro_rules! agree {
 
 agree!(
     "identity/" users, "identity/" sessions, "identity/" password_resets, "identity/" email_verifications, drafts, performance_changes, wallets, audit, audit_log, "booking/" seat_blocks, "booking/" seat_changes, "queue/" queue_records,
-    "queue/" draws, outbox, relay_cursor, notifications, sent_alarms, event_publisher, wallet_credits, withdrawals, settlements, sales_switches, reconciliations, request_records, rate_limits,
+    "queue/" draws, outbox, relay_cursor, notifications, sent_alarms, event_publisher, wallet_credits, withdrawals, settlements, sales_records, sales_switches, reconciliations, request_records, rate_limits,
     "webhooks/" webhook_endpoints, "webhooks/" webhook_deliveries
 );
 

@@ -225,7 +225,7 @@ pub async fn reopen(conn: &mut AsyncPgConnection, id: Uuid, at: DateTime<Utc>) -
 }
 
 /// The payments of these rows, in their order.
-async fn into_cards(conn: &AsyncPgConnection, rows: Vec<CardRow>) -> QueryResult<Vec<CardPayment>> {
+pub async fn into_cards(conn: &AsyncPgConnection, rows: Vec<CardRow>) -> QueryResult<Vec<CardPayment>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }

@@ -50,6 +50,7 @@ mod request_records;
 mod requests;
 mod reservation_rows;
 mod reservations;
+mod sales_records;
 mod sales_switches;
 mod schema;
 #[cfg(feature = "scratch")]
@@ -92,6 +93,7 @@ pub use refunds::PostgresRefunds;
 pub use relay_cursor::PostgresRelayCursor;
 pub use request_records::PostgresRequestRecords;
 pub use reservations::PostgresReservations;
+pub use sales_records::PostgresSalesRecords;
 pub use sales_switches::PostgresSalesSwitches;
 pub use seat_blocks::PostgresSeatBlocks;
 pub use sent_alarms::PostgresSentAlarms;

@@ -43,7 +43,8 @@ pub async fn list_from_wallet(
     paid_from_wallets(conn, rows).await
 }
 
-async fn paid_from_wallets(conn: &AsyncPgConnection, rows: Vec<PaymentRow>) -> QueryResult<Vec<PaidFromWallet>> {
+/// The payments of these rows with what was given back of them.
+pub async fn paid_from_wallets(conn: &AsyncPgConnection, rows: Vec<PaymentRow>) -> QueryResult<Vec<PaidFromWallet>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut refunds = refund_rows::of_payments(conn, &ids).await?;
     let paid = |paid: Paid| {
@@ -120,7 +121,7 @@ fn each<T>(paid: &[NewPayment<'_>], column: impl Fn(&Payment) -> T) -> Vec<T> {
     paid.iter().map(|it| column(it.payment)).collect()
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = payments)]
 pub struct PaymentRow {
     id: Uuid,

@@ -207,7 +207,7 @@ impl Reservations for PostgresReservations {
 }
 
 /// Whether a row is in one of these states at that moment.
-fn in_states(
+pub fn in_states(
     filter: &ReservationFilter,
 ) -> Box<dyn BoxableExpression<reservations::table, diesel::pg::Pg, SqlType = diesel::sql_types::Bool>> {
     let held = state_text(ReservationState::Held);

@@ -10,8 +10,8 @@ use encore_postgres_store::{
     Database, PostgresAudit, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresDrafts, PostgresDraws,
     PostgresEmailVerifications, PostgresNotifications, PostgresOutbox, PostgresPasswordResets, PostgresPayments,
     PostgresPerformanceChanges, PostgresQueueRecords, PostgresReconciliations, PostgresRefunds, PostgresRelayCursor,
-    PostgresRequestRecords, PostgresReservations, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms,
-    PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
+    PostgresRequestRecords, PostgresReservations, PostgresSalesRecords, PostgresSalesSwitches, PostgresSeatBlocks,
+    PostgresSentAlarms, PostgresSessions, PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets,
     PostgresWebhookDeliveries, PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 
@@ -37,6 +37,7 @@ async fn bench() -> RecordBench {
         withdrawals: Arc::new(PostgresWithdrawals::new(database.clone())),
         wallet_credits: Arc::new(PostgresWalletCredits::new(database.clone())),
         settlements: Arc::new(PostgresSettlements::new(database.clone())),
+        sales_records: Arc::new(PostgresSalesRecords::new(database.clone())),
         sales_switches: Arc::new(PostgresSalesSwitches::new(database.clone())),
         request_records: Arc::new(PostgresRequestRecords::new(database.clone())),
         card_payments: Arc::new(PostgresCardPayments::new(database.clone())),
@@ -69,6 +70,7 @@ encore_port_tests::wallet_credits!(bench);
 encore_port_tests::withdrawals!(bench);
 encore_port_tests::reconciliations!(bench);
 encore_port_tests::settlements!(bench);
+encore_port_tests::sales_records!(bench);
 encore_port_tests::sales_switches!(bench);
 encore_port_tests::request_records!(bench);
 encore_port_tests::card_payments!(bench);

@@ -18,13 +18,15 @@ use encore_domain::payment::card_plan::CardPlan;
 use encore_domain::payment::gateway::MethodToken;
 use encore_domain::ports::{
     AuditLog, CardPayments, Catalog, EmailVerifications, EndedSession, Notifications, PasswordResets, Payments,
-    Refunds, RequestRecords, Reservations, Sessions, Users, Wallets, WebhookDeliveries,
+    Refunds, RequestRecords, Reservations, SalesRecords, Sessions, Users, Wallets, WebhookDeliveries,
 };
+use encore_domain::sales_records::{RecordsOf, TimeRange};
 use encore_port_tests::fixtures::{self, at_secs, hold, request};
 use encore_postgres_store::{
     Database, PostgresAuditLog, PostgresCardPayments, PostgresCatalog, PostgresEmailVerifications,
     PostgresNotifications, PostgresPasswordResets, PostgresPayments, PostgresRefunds, PostgresRequestRecords,
-    PostgresReservations, PostgresSessions, PostgresUsers, PostgresWallets, PostgresWebhookDeliveries,
+    PostgresReservations, PostgresSalesRecords, PostgresSessions, PostgresUsers, PostgresWallets,
+    PostgresWebhookDeliveries,
 };
 
 /// An attempt to pay a hold by card.
@@ -54,6 +56,7 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     let notifications = PostgresNotifications::new(database.clone());
     let (refunds, sessions) = (PostgresRefunds::new(database.clone()), PostgresSessions::new(database.clone()));
     let forgetting = PostgresRequestRecords::new(database.clone());
+    let sales_records = PostgresSalesRecords::new(database.clone());
     let audit_log = PostgresAuditLog::new(database);
 
     let account = fixtures::account();
@@ -91,6 +94,10 @@ async fn run_indexed_queries(database: Database) -> Result<(), Box<dyn std::erro
     catalog.changed_performances(at_secs(1), PageRequest::first(20)).await?;
     reservations.list(fan, &ReservationFilter::all(fixtures::start()), PageRequest::first(20)).await?;
     reservations.expire_due(at_secs(1), 100).await?;
+    let of_sale = RecordsOf::Performance(sale.id);
+    let all = ReservationFilter::all(fixtures::start());
+    sales_records.reservations(of_sale, TimeRange::default(), &all, PageRequest::first(20)).await?;
+    sales_records.payments(of_sale, TimeRange::default(), PageRequest::first(20)).await?;
     wallets.entries(fan, PageRequest::first(20)).await?;
     wallets.ledger_entries(top_up.id).await?;
     payments.list(fan, PageRequest::first(20)).await?;
@@ -139,7 +146,7 @@ async fn unused_indexes(url: &str) -> Vec<String> {
 async fn every_index_is_used_by_its_query() {
     let scratch = common::scratch().await;
     let config = scratch.config();
-    assert_eq!(unused_indexes(&config.url).await.len(), 31, "no index has been used");
+    assert_eq!(unused_indexes(&config.url).await.len(), 34, "no index has been used");
     let database = Database::connect(&config).await.expect("the scratch database accepts connections");
     run_indexed_queries(database).await.expect("the queries succeed");
     assert_eq!(unused_indexes(&scratch.url()).await, Vec::<String>::new());

@@ -23,7 +23,7 @@ use encore_app::performance_admin::{PerformanceAdmin, PerformanceAdminParts};
 use encore_app::performance_cancellation::{PerformanceCancellationParts, PerformanceCancellations};
 use encore_app::queue::{QueueParts, QueueUseCases};
 use encore_app::queue_admin::QueueAdminUseCases;
-use encore_app::records::RecordsUseCases;
+use encore_app::records::{RecordsParts, RecordsUseCases};
 use encore_app::rehearsal_fans::RehearsalFans;
 use encore_app::request_retention::RequestRetention;
 use encore_app::seat_blocks::{SeatBlockParts, SeatBlockUseCases};
@@ -98,7 +98,7 @@ impl Encore {
             CallerLimits::new(ports.rate_limits.clone(), Arc::new(MemoryRateLimits::default()), ports.clock.clone());
         let Runtime { contexts, seat_map, guard, .. } = runtime;
         let Ports { clock, ids, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
-        let Ports { catalog, drafts, reservations, seat_blocks, refunds, audit_log, .. } = ports;
+        let Ports { catalog, drafts, reservations, seat_blocks, refunds, audit_log, sales_records, .. } = ports;
         let (clock, ids) = (|| clock.clone(), || ids.clone());
         let queue_admin = QueueAdminUseCases::new(catalog.clone(), users.clone(), audit_log.clone(), ids(), &parts);
         let queue = QueueUseCases::new(parts);
@@ -132,6 +132,8 @@ impl Encore {
         let admin = AdminUseCases::new(catalog.clone(), contexts.clone(), clock(), ids());
         let of_drafts =
             DraftParts { drafts, admin: admin.clone(), contexts: contexts.clone(), clock: clock(), ids: ids() };
+        let of_records =
+            RecordsParts { audit_log, users, sales: sales_records, contexts: contexts.clone(), clock: clock() };
         let api = Api {
             identity,
             sessions,
@@ -151,7 +153,7 @@ impl Encore {
             drafts: DraftUseCases::new(of_drafts),
             performances,
             money,
-            records: RecordsUseCases::new(audit_log, users),
+            records: RecordsUseCases::new(of_records),
             queue_admin,
             seat_blocks,
             audit,

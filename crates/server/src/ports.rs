@@ -11,8 +11,8 @@ use encore_domain::ports::{
     AccessTokens, Audit, AuditLog, CardPayments, Catalog, Clock, Drafts, Draws, EmailVerifications, EventPublisher,
     Ids, LaneGrants, Mailer, Notifications, Outbox, PageTokens, PasswordResets, Passwords, PaymentGateway, Payments,
     PerformanceChanges, QueueRecords, QueueStore, QueueTokens, RateLimits, Reconciliations, Refunds, RelayCursor,
-    RequestRecords, Reservations, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks, SecretSeals,
-    SentAlarms, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints,
+    RequestRecords, Reservations, SalesRecords, SalesSwitches, SandboxActions, SeatBlocks, SeatChanges, SeatLocks,
+    SecretSeals, SentAlarms, Sessions, Settlements, Users, WalletCredits, Wallets, WebhookDeliveries, WebhookEndpoints,
     WebhookSender, Withdrawals,
 };
 use encore_events::{HttpWebhookSender, Reach};
@@ -20,9 +20,9 @@ use encore_memory_store::{
     MemoryAudit, MemoryAuditLog, MemoryCardPayments, MemoryCatalog, MemoryDrafts, MemoryDraws,
     MemoryEmailVerifications, MemoryMailer, MemoryNotifications, MemoryOutbox, MemoryPasswordResets, MemoryPayments,
     MemoryPerformanceChanges, MemoryQueueRecords, MemoryQueueStore, MemoryRateLimits, MemoryReconciliations,
-    MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesSwitches,
-    MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions, MemorySettlements,
-    MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
+    MemoryRecords, MemoryRefunds, MemoryRelayCursor, MemoryRequestRecords, MemoryReservations, MemorySalesRecords,
+    MemorySalesSwitches, MemorySeatBlocks, MemorySeatChanges, MemorySeatLocks, MemorySentAlarms, MemorySessions,
+    MemorySettlements, MemoryUsers, MemoryWallets, MemoryWebhookDeliveries, MemoryWebhookEndpoints, MemoryWithdrawals,
 };
 use encore_payment_gateway::{SandboxGateway, StripeConfig, StripeConfigError, StripeGateway};
 use encore_postgres_store::{
@@ -30,9 +30,9 @@ use encore_postgres_store::{
     PostgresDrafts, PostgresDraws, PostgresEmailVerifications, PostgresNotifications, PostgresOutbox,
     PostgresPasswordResets, PostgresPayments, PostgresPerformanceChanges, PostgresQueueRecords,
     PostgresReconciliations, PostgresRefunds, PostgresRelayCursor, PostgresRequestRecords, PostgresReservations,
-    PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions, PostgresSettlements,
-    PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints,
-    PostgresWithdrawals,
+    PostgresSalesRecords, PostgresSalesSwitches, PostgresSeatBlocks, PostgresSentAlarms, PostgresSessions,
+    PostgresSettlements, PostgresUsers, PostgresWalletCredits, PostgresWallets, PostgresWebhookDeliveries,
+    PostgresWebhookEndpoints, PostgresWithdrawals,
 };
 use encore_redis_store::{Redis, RedisClock, RedisQueueStore, RedisRateLimits, RedisSeatChanges, RedisSeatLocks};
 
@@ -75,6 +75,7 @@ pub struct Ports {
     pub withdrawals: Arc<dyn Withdrawals>,
     pub wallet_credits: Arc<dyn WalletCredits>,
     pub settlements: Arc<dyn Settlements>,
+    pub sales_records: Arc<dyn SalesRecords>,
     pub sales_switches: Arc<dyn SalesSwitches>,
     pub request_records: Arc<dyn RequestRecords>,
     pub card_payments: Arc<dyn CardPayments>,
@@ -143,6 +144,7 @@ impl Ports {
             withdrawals: Arc::new(MemoryWithdrawals::new(records.clone())),
             wallet_credits: Arc::new(MemoryWallets::new(records.clone())),
             settlements: Arc::new(MemorySettlements::new(records.clone())),
+            sales_records: Arc::new(MemorySalesRecords::new(records.clone())),
             sales_switches: Arc::new(MemorySalesSwitches::new(records.clone())),
             request_records: Arc::new(MemoryRequestRecords::new(records.clone())),
             card_payments: Arc::new(MemoryCardPayments::new(records.clone())),
@@ -203,6 +205,7 @@ impl Ports {
             withdrawals: Arc::new(PostgresWithdrawals::new(database.clone())),
             wallet_credits: Arc::new(PostgresWalletCredits::new(database.clone())),
             settlements: Arc::new(PostgresSettlements::new(database.clone())),
+            sales_records: Arc::new(PostgresSalesRecords::new(database.clone())),
             sales_switches: Arc::new(PostgresSalesSwitches::new(database.clone())),
             request_records: Arc::new(PostgresRequestRecords::new(database.clone())),
             card_payments: Arc::new(PostgresCardPayments::new(database.clone())),

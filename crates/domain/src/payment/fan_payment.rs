@@ -1,10 +1,11 @@
 //! Payments as their fans see them: each with its state, how it came about, and what was given back.
 
-use crate::ids::{PaymentId, UserId};
+use crate::ids::{PaymentId, PerformanceId, UserId};
 use crate::money::Money;
-use crate::payment::card::{CardPayment, PaymentState};
+use crate::payment::card::{CardPayment, PaymentState, Purpose};
 use crate::payment::refund::Refund;
 use crate::payment::{Paid, Payment};
+use crate::time::Timestamp;
 
 /// A payment from the wallet. It is its own and only attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,9 @@ impl PaidFromWallet {
     }
 }
 
+/// The position in a listing of payments of many fans. The listing continues with those begun earlier, or at the same time with a lower id.
+pub type FanPaymentCursor = (Timestamp, PaymentId);
+
 /// A payment of a fan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FanPayment {
@@ -56,6 +60,38 @@ impl FanPayment {
         match self {
             Self::Wallet(paid) => paid.payment.id,
             Self::Card(card) => card.id,
+        }
+    }
+
+    /// When it was begun. One from the wallet is made at once.
+    pub fn begun_at(&self) -> Timestamp {
+        match self {
+            Self::Wallet(paid) => paid.payment.paid_at,
+            Self::Card(card) => card.made_at,
+        }
+    }
+
+    /// See [`FanPaymentCursor`].
+    pub fn cursor(&self) -> FanPaymentCursor {
+        (self.begun_at(), self.id())
+    }
+
+    /// The state.
+    pub fn state(&self) -> PaymentState {
+        match self {
+            Self::Wallet(paid) => paid.state(),
+            Self::Card(card) => card.state(),
+        }
+    }
+
+    /// The performance whose seats it pays for. None for a top-up.
+    pub fn performance(&self) -> Option<PerformanceId> {
+        match self {
+            Self::Wallet(paid) => Some(paid.payment.performance),
+            Self::Card(card) => match card.purpose {
+                Purpose::Seats { performance, .. } => Some(performance),
+                Purpose::TopUp => None,
+            },
         }
     }
 

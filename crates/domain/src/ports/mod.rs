@@ -26,6 +26,7 @@ mod reconciliations;
 mod refunds;
 mod relay_cursor;
 mod request_records;
+mod sales_records;
 mod sales_switches;
 mod sent_alarms;
 mod settlements;
@@ -67,6 +68,7 @@ pub use reconciliations::Reconciliations;
 pub use refunds::Refunds;
 pub use relay_cursor::RelayCursor;
 pub use request_records::RequestRecords;
+pub use sales_records::SalesRecords;
 pub use sales_switches::SalesSwitches;
 pub use sent_alarms::SentAlarms;
 pub use settlements::Settlements;
@@ -90,8 +92,9 @@ pub use self::{
     payments::MockPayments, performance_changes::MockPerformanceChanges, queue::MockDraws, queue::MockLaneGrants,
     queue::MockQueueRecords, queue::MockQueueStore, queue::MockQueueTokens, rate_limits::MockRateLimits,
     reconciliations::MockReconciliations, refunds::MockRefunds, relay_cursor::MockRelayCursor,
-    request_records::MockRequestRecords, sales_switches::MockSalesSwitches, sent_alarms::MockSentAlarms,
-    settlements::MockSettlements, store_clock::MockStoreClock, wallet_credits::MockWalletCredits, wallets::MockWallets,
-    webhooks::MockSecretSeals, webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints,
-    webhooks::MockWebhookSender, withdrawals::MockWithdrawals,
+    request_records::MockRequestRecords, sales_records::MockSalesRecords, sales_switches::MockSalesSwitches,
+    sent_alarms::MockSentAlarms, settlements::MockSettlements, store_clock::MockStoreClock,
+    wallet_credits::MockWalletCredits, wallets::MockWallets, webhooks::MockSecretSeals,
+    webhooks::MockWebhookDeliveries, webhooks::MockWebhookEndpoints, webhooks::MockWebhookSender,
+    withdrawals::MockWithdrawals,
 };

@@ -1,0 +1,3 @@
+DROP INDEX card_payments_of_performance;
+DROP INDEX payments_of_performance;
+DROP INDEX reservations_of_performance;

@@ -7,6 +7,7 @@ pub mod health;
 pub mod import_venue;
 pub mod migrate;
 pub mod not_examined;
+mod place;
 pub mod replay;
 pub mod revise_venue;
 pub mod serve;

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use encore_domain::booking::seat_state::{SeatState, SeatStatus};
 use encore_domain::catalog::area::Area;
-use encore_domain::catalog::search::{PerformanceFilter, Search};
+use encore_domain::catalog::listing::{
+    ConcertCursor, ConcertFilter, ConcertOrder, ListedVenue, PerformanceCursor, PerformanceFilter, PerformanceOrder,
+    VenueCursor, VenueFilter,
+};
 use encore_domain::catalog::seat_chart::{Seat, Slot};
-use encore_domain::catalog::{Concert, Performance, PerformanceCursor};
+use encore_domain::catalog::{Concert, Performance};
 use encore_domain::identity::Caller;
-use encore_domain::ids::{ConcertId, PerformanceId};
+use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::Catalog;
 pub use encore_seat_map::{AreaLeft, Changes, ObservedSeats, SeatFrame, SeatRange};
@@ -109,13 +112,28 @@ impl CatalogUseCases {
         Self { catalog, contexts, seat_map, guard, chart_versions: Cache::new(CHART_VERSIONS_KEPT) }
     }
 
-    /// All concerts, or those that a search finds, in the order of their creation.
+    /// The concerts that are wanted.
     pub async fn list_concerts(
         &self,
-        search: Option<Search>,
-        page: PageRequest<ConcertId>,
-    ) -> Result<Page<Concert, ConcertId>, AppError> {
-        Ok(self.catalog.concerts(search, page).await?)
+        filter: &ConcertFilter,
+        order: ConcertOrder,
+        page: PageRequest<ConcertCursor>,
+    ) -> Result<Page<Concert, ConcertCursor>, AppError> {
+        Ok(self.catalog.concerts(filter, order, page).await?)
+    }
+
+    /// The venues that are wanted, by name.
+    pub async fn list_venues(
+        &self,
+        filter: &VenueFilter,
+        page: PageRequest<VenueCursor>,
+    ) -> Result<Page<ListedVenue, VenueCursor>, AppError> {
+        Ok(self.catalog.venues(filter, page).await?)
+    }
+
+    /// One venue.
+    pub async fn get_venue(&self, id: VenueId) -> Result<ListedVenue, AppError> {
+        self.catalog.listed_venue(id).await?.ok_or_else(|| AppError::not_found("venue", id))
     }
 
     /// One concert.
@@ -127,12 +145,13 @@ impl CatalogUseCases {
     pub async fn list_performances(
         &self,
         filter: &PerformanceFilter,
+        order: PerformanceOrder,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<PerformanceSummary, PerformanceCursor>, AppError> {
         if let Some(concert) = filter.concert {
             self.contexts.concert(concert).await?;
         }
-        let Page { items, next } = self.catalog.performances(filter, page).await?;
+        let Page { items, next } = self.catalog.performances(filter, order, page).await?;
         let ids: Vec<PerformanceId> = items.iter().map(|performance| performance.id).collect();
         let stock = self.seat_map.stock(&ids).await?;
         let mut summaries = Vec::with_capacity(items.len());

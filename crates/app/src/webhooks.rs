@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encore_domain::audit_log::{StaffAct, StaffCall};
 use encore_domain::event::OutboxPlace;
 use encore_domain::identity::Caller;
 use encore_domain::identity::session::Secret;
-use encore_domain::ids::EndpointId;
+use encore_domain::ids::{AuditEntryId, EndpointId};
 use encore_domain::page::{Page, PageRequest};
 use encore_domain::ports::{
     AddEndpointRefusal, Clock, DeliveryCursor, Ids, NoSuchEndpoint, Outbox, SecretSeals, WebhookDeliveries,
@@ -71,12 +72,12 @@ impl WebhookUseCases {
     /// Adds an endpoint, which is sent events from now on. Idempotent: a repeated request returns the endpoint that it added.
     pub async fn create(
         &self,
-        operator: Caller,
+        call: StaffCall,
         url: EndpointUrl,
         filter: WebhookFilter,
         request: RequestKey,
     ) -> Result<WithSecret, AppError> {
-        let added = self.add(operator, url, filter, request).await;
+        let added = self.add(call, url, filter, request).await;
         let endpoint = or_first_result(added, || self.0.endpoints.find_added(request)).await?;
         let secret = self.secret(&endpoint, endpoint.id.0);
         Ok(WithSecret { endpoint, secret })
@@ -84,7 +85,7 @@ impl WebhookUseCases {
 
     async fn add(
         &self,
-        operator: Caller,
+        call: StaffCall,
         url: EndpointUrl,
         filter: WebhookFilter,
         request: RequestKey,
@@ -98,13 +99,13 @@ impl WebhookUseCases {
             url,
             filter,
             secrets: EndpointSecrets { current: secret, previous: None },
-            made_by: operator.user,
+            made_by: call.caller.user,
             made_at: clock.now(),
             disabled: None,
             failing_since: None,
         };
-        let added = endpoints.add(endpoint, outbox.end().await?, request).await?.into_inner();
-        info!(endpoint = %added.id, operator = %operator.user, "webhook endpoint added");
+        let added = endpoints.add(endpoint, outbox.end().await?, request, Some(self.act(call))).await?.into_inner();
+        info!(endpoint = %added.id, operator = %call.caller.user, "webhook endpoint added");
         Ok(added)
     }
 
@@ -117,6 +118,10 @@ impl WebhookUseCases {
             self.0.contexts.performance(*performance).await?;
         }
         Ok(())
+    }
+
+    fn act(&self, call: StaffCall) -> StaffAct {
+        call.act(AuditEntryId(self.0.ids.next()), self.0.clock.now(), None)
     }
 
     fn secret(&self, endpoint: &WebhookEndpoint, id: Uuid) -> Option<Secret> {
@@ -137,37 +142,38 @@ impl WebhookUseCases {
     /// Changes where and what an endpoint is sent.
     pub async fn update(
         &self,
-        operator: Caller,
+        call: StaffCall,
         id: EndpointId,
         url: EndpointUrl,
         filter: WebhookFilter,
     ) -> Result<WebhookEndpoint, AppError> {
         self.check(&url, &filter).await?;
-        let changed = self.0.endpoints.change(id, url, filter).await?.ok_or_else(|| not_found(id))?;
-        info!(endpoint = %id, operator = %operator.user, "webhook endpoint changed");
+        let changed = self.0.endpoints.change(id, url, filter, Some(self.act(call))).await?;
+        let changed = changed.ok_or_else(|| not_found(id))?;
+        info!(endpoint = %id, operator = %call.caller.user, "webhook endpoint changed");
         Ok(changed)
     }
 
     /// Removes an endpoint.
-    pub async fn delete(&self, operator: Caller, id: EndpointId) -> Result<(), AppError> {
-        if !self.0.endpoints.remove(id, self.0.clock.now()).await? {
+    pub async fn delete(&self, call: StaffCall, id: EndpointId) -> Result<(), AppError> {
+        if !self.0.endpoints.remove(id, self.0.clock.now(), Some(self.act(call))).await? {
             return Err(not_found(id));
         }
-        info!(endpoint = %id, operator = %operator.user, "webhook endpoint removed");
+        info!(endpoint = %id, operator = %call.caller.user, "webhook endpoint removed");
         Ok(())
     }
 
     /// Gives an endpoint a new secret. Idempotent: a repeated request rotates once.
     pub async fn rotate_secret(
         &self,
-        operator: Caller,
+        call: StaffCall,
         id: EndpointId,
         request: RequestKey,
     ) -> Result<WithSecret, AppError> {
         let WebhookParts { endpoints, seals, clock, ids, .. } = &self.0;
         let secret = EndpointSecret { id: ids.next(), sealed: seals.seal(&ids.secret(), id.0) };
-        let rotated = endpoints.rotate(id, secret, clock.now(), request).await?.into_inner();
-        info!(endpoint = %rotated.endpoint.id, operator = %operator.user, "secret of a webhook endpoint rotated");
+        let rotated = endpoints.rotate(id, secret, clock.now(), request, Some(self.act(call))).await?.into_inner();
+        info!(endpoint = %rotated.endpoint.id, operator = %call.caller.user, "secret of a webhook endpoint rotated");
         let secret = self.secret(&rotated.endpoint, rotated.secret);
         Ok(WithSecret { endpoint: rotated.endpoint, secret })
     }
@@ -176,17 +182,17 @@ impl WebhookUseCases {
     /// it was not sent may have been deleted.
     pub async fn enable(
         &self,
-        operator: Caller,
+        call: StaffCall,
         id: EndpointId,
     ) -> Result<(WebhookEndpoint, Option<Timestamp>), AppError> {
         let WebhookParts { endpoints, outbox, clock, .. } = &self.0;
         let before = self.get(id).await?;
-        let enabled = endpoints.enable(id, clock.now()).await?.ok_or_else(|| not_found(id))?;
+        let enabled = endpoints.enable(id, clock.now(), Some(self.act(call))).await?.ok_or_else(|| not_found(id))?;
         let Some(disabled) = before.disabled else { return Ok((enabled, None)) };
         // It was disabled after it had taken nothing for a time, whose events are deleted from then on.
         let missing_since = before.failing_since.map_or(disabled.at, |since| since.min(disabled.at));
         let missed = outbox.forgotten_before().await?.filter(|forgotten| missing_since < *forgotten);
-        info!(endpoint = %id, operator = %operator.user, "webhook endpoint enabled");
+        info!(endpoint = %id, operator = %call.caller.user, "webhook endpoint enabled");
         if let Some(missed) = missed {
             warn!(endpoint = %id, from = %missing_since, to = %missed, "events of this time may have been deleted; they are not sent");
         }

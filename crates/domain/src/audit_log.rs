@@ -62,6 +62,8 @@ pub enum AuditTarget {
     Reservation(Uuid),
     /// A user, the user's role and wallets.
     User(Uuid),
+    /// An endpoint of webhooks.
+    WebhookEndpoint(Uuid),
     /// The switch of all sales.
     SalesSwitch,
 }
@@ -80,6 +82,7 @@ impl AuditTarget {
             Self::Performance(_) => "performance",
             Self::Reservation(_) => "reservation",
             Self::User(_) => "user",
+            Self::WebhookEndpoint(_) => "webhook_endpoint",
             Self::SalesSwitch => "sales_switch",
         }
     }
@@ -87,7 +90,12 @@ impl AuditTarget {
     /// The id; the nil UUID for the switch of all sales, of which there is one.
     pub fn id(self) -> Uuid {
         match self {
-            Self::Venue(id) | Self::Concert(id) | Self::Performance(id) | Self::Reservation(id) | Self::User(id) => id,
+            Self::Venue(id)
+            | Self::Concert(id)
+            | Self::Performance(id)
+            | Self::Reservation(id)
+            | Self::User(id)
+            | Self::WebhookEndpoint(id) => id,
             Self::SalesSwitch => Uuid::nil(),
         }
     }
@@ -100,6 +108,7 @@ impl AuditTarget {
             "performance" => Self::Performance(id),
             "reservation" => Self::Reservation(id),
             "user" => Self::User(id),
+            "webhook_endpoint" => Self::WebhookEndpoint(id),
             "sales_switch" => Self::SalesSwitch,
             _ => return Err(NotATarget),
         })

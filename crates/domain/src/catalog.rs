@@ -3,11 +3,15 @@
 pub mod area;
 pub mod draft;
 pub mod drawing;
+mod folding;
+pub mod listing;
 pub mod performance_change;
+pub mod place;
 pub mod row_layout;
 pub mod search;
 pub mod seat_chart;
 mod slot;
+pub mod sort_key;
 pub mod venue_revision;
 
 use std::time::Duration;
@@ -15,6 +19,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::catalog::performance_change::Amendments;
+use crate::catalog::place::Place;
 use crate::catalog::search::SearchWords;
 use crate::catalog::seat_chart::SeatChart;
 use crate::catalog::slot::Slot;
@@ -65,10 +70,20 @@ pub struct Venue {
     pub id: VenueId,
     /// Shown to people.
     pub name: Title,
+    /// Where it is. Venues that were imported without it have none.
+    pub place: Option<Place>,
     /// Its sections, rows, seats and grades.
     pub chart: SeatChart,
     /// When it was imported.
     pub created_at: Timestamp,
+}
+
+impl Venue {
+    /// The words by which it is found: those of its name and its city.
+    pub fn search_words(&self) -> SearchWords {
+        let city = self.place.as_ref().map_or("", |place| place.city.as_str());
+        SearchWords::of(&[self.name.as_str(), city])
+    }
 }
 
 /// A concert, which is performed on one or more dates.
@@ -194,6 +209,3 @@ pub struct OnSale {
     /// The queue in front of it.
     pub queue: Option<Queue>,
 }
-
-/// The position in a listing of performances. The listing continues with later starts, or the same start and a higher id.
-pub type PerformanceCursor = (Timestamp, PerformanceId);

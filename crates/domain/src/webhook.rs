@@ -63,6 +63,11 @@ impl EndpointUrl {
         self.0.as_str()
     }
 
+    /// Its scheme, host and port. The rest may have a secret of the receiver.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// Whether what is sent there can neither be read nor changed on its way.
     pub fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
@@ -81,7 +86,7 @@ impl EndpointUrl {
 /// Prints the origin alone: a path may have a secret of the receiver.
 impl fmt::Debug for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EndpointUrl").field(&self.0.origin().ascii_serialization()).finish()
+        f.debug_tuple("EndpointUrl").field(&self.origin()).finish()
     }
 }
 

@@ -55,7 +55,11 @@ pub(crate) fn access(path: &str) -> Option<Access> {
             | "RequestEmailVerification"
             | "VerifyEmail",
         )
-        | (CATALOG, "ListConcerts" | "GetConcert" | "ListPerformances" | "GetPerformance" | "GetSeatChart")
+        | (
+            CATALOG,
+            "ListConcerts" | "GetConcert" | "ListPerformances" | "GetPerformance" | "ListVenues" | "GetVenue"
+            | "GetSeatChart",
+        )
         | (QUEUE, "GetDraw") => Access::Anybody,
 
         (IDENTITY, "LogOut" | "ListSessions" | "GetMe" | "UpdateMe" | "ChangePassword" | "ExportMe" | "DeleteMe")

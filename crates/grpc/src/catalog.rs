@@ -8,7 +8,6 @@ use encore_app::sessions::EndedSessions;
 use encore_domain::booking::seat_state::SeatStatus;
 use encore_domain::catalog::Concert;
 use encore_domain::catalog::area::Area;
-use encore_domain::catalog::search::{PerformanceFilter, Search};
 use encore_domain::catalog::seat_chart::{Seat, SeatChart};
 use encore_domain::page::Page;
 use encore_proto::catalog::v1::{self as pb, catalog_service_server::CatalogService};
@@ -17,9 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::authenticate::{caller, watch_session};
+use crate::browse::{
+    bound, concert_filter, concert_order, conditions_of_concerts, conditions_of_performances, conditions_of_venues,
+    listed_venue_to_proto, performance_filter, performance_order, venue_filter,
+};
 use crate::calls::Calls;
 use crate::fields::Fields;
 use crate::page_token::{Listing, Listings};
+use crate::places::place_to_proto;
 use crate::queue_pass::queue_pass;
 use crate::seat_chart::{
     CHART_PAGE_DEFAULT, SEATS_MAX_BYTES, SEATS_PAGE_MAX, chart_to_proto, prices_to_proto, seat_bytes,
@@ -54,13 +58,14 @@ impl CatalogService for CatalogApi {
     ) -> Result<Response<pb::ListConcertsResponse>, Status> {
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let search = search(&mut fields, &message.search);
-        let listing = self.listings.of("ListConcerts", None, [message.search.as_str()]);
-        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
+        let filter = concert_filter(&mut fields, &message);
+        let order = concert_order(&mut fields, message.order);
+        let listing = self.listings.of("ListConcerts", None, bound(&conditions_of_concerts(&message, &filter)));
+        let (Some(order), Some(page)) = (order, fields.page(&listing, message.page_size, &message.page_token)) else {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let page = self.calls.read(self.catalog.list_concerts(search, page)).await?;
+        let page = self.calls.read(self.catalog.list_concerts(&filter, order, page)).await?;
         Ok(Response::new(pb::ListConcertsResponse {
             concerts: page.items.iter().map(concert_to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
@@ -85,28 +90,48 @@ impl CatalogService for CatalogApi {
     ) -> Result<Response<pb::ListPerformancesResponse>, Status> {
         let message = request.into_inner();
         let mut fields = Fields::default();
-        let filter = PerformanceFilter {
-            concert: fields.optional_id("concert_id", &message.concert_id),
-            search: search(&mut fields, &message.search),
-            venue: fields.optional_id("venue_id", &message.venue_id),
-            starts_from: fields.optional_timestamp("starts_from", message.starts_from.as_ref()),
-            starts_before: fields.optional_timestamp("starts_before", message.starts_before.as_ref()),
-            on_sale_at: fields.optional_timestamp("on_sale_at", message.on_sale_at.as_ref()),
-        };
-        let moments = [filter.starts_from, filter.starts_before, filter.on_sale_at];
-        let moments = moments.map(|moment| moment.map(|moment| moment.to_rfc3339()).unwrap_or_default());
-        let conditions = [&message.concert_id, &message.search, &message.venue_id].into_iter().chain(&moments);
-        let listing = self.listings.of("ListPerformances", None, conditions.map(String::as_str));
-        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
+        let filter = performance_filter(&mut fields, &message);
+        let order = performance_order(&mut fields, message.order);
+        let conditions = conditions_of_performances(&message, &filter);
+        let listing = self.listings.of("ListPerformances", None, bound(&conditions));
+        let (Some(order), Some(page)) = (order, fields.page(&listing, message.page_size, &message.page_token)) else {
             return Err(fields.into_status());
         };
         fields.finish()?;
-        let page = self.calls.read(self.catalog.list_performances(&filter, page)).await?;
+        let page = self.calls.read(self.catalog.list_performances(&filter, order, page)).await?;
         Ok(Response::new(pb::ListPerformancesResponse {
             concerts: concerts_of(&page.items),
             performances: page.items.iter().map(summary_to_proto).collect(),
             next_page_token: listing.next_page_token(page.next.as_ref()),
         }))
+    }
+
+    async fn list_venues(
+        &self,
+        request: Request<pb::ListVenuesRequest>,
+    ) -> Result<Response<pb::ListVenuesResponse>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::default();
+        let filter = venue_filter(&mut fields, &message);
+        let listing = self.listings.of("ListVenues", None, bound(&conditions_of_venues(&message, &filter)));
+        let Some(page) = fields.page(&listing, message.page_size, &message.page_token) else {
+            return Err(fields.into_status());
+        };
+        fields.finish()?;
+        let page = self.calls.read(self.catalog.list_venues(&filter, page)).await?;
+        Ok(Response::new(pb::ListVenuesResponse {
+            venues: page.items.iter().map(listed_venue_to_proto).collect(),
+            next_page_token: listing.next_page_token(page.next.as_ref()),
+        }))
+    }
+
+    async fn get_venue(&self, request: Request<pb::GetVenueRequest>) -> Result<Response<pb::GetVenueResponse>, Status> {
+        let mut fields = Fields::default();
+        let Some(id) = fields.id("venue_id", &request.get_ref().venue_id) else {
+            return Err(fields.into_status());
+        };
+        let venue = self.calls.read(self.catalog.get_venue(id)).await?;
+        Ok(Response::new(pb::GetVenueResponse { venue: Some(listed_venue_to_proto(&venue)) }))
     }
 
     async fn get_performance(
@@ -201,11 +226,6 @@ impl CatalogService for CatalogApi {
     }
 }
 
-/// The words to search for; none if the field is empty.
-fn search(fields: &mut Fields, text: &str) -> Option<Search> {
-    if text.is_empty() { None } else { fields.read("search", Search::parse(text)) }
-}
-
 /// The concerts of these performances, each once, in the order of their first performance.
 fn concerts_of(summaries: &[PerformanceSummary]) -> Vec<pb::Concert> {
     let mut seen = HashSet::new();
@@ -243,6 +263,7 @@ pub(crate) fn summary_to_proto(summary: &PerformanceSummary) -> pb::Performance 
         has_queue: performance.has_queue,
         postponed_from: postponed.map(|postponed| timestamp(postponed.from)),
         refunds_until: postponed.map(|postponed| timestamp(postponed.refunds_until)),
+        place: venue.place.as_ref().map(place_to_proto),
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use encore_domain::audit_log::AuditCursor;
 use encore_domain::booking::ReservationCursor;
-use encore_domain::catalog::PerformanceCursor;
+use encore_domain::catalog::listing::{ConcertCursor, PerformanceCursor, VenueCursor};
 use encore_domain::catalog::seat_chart::Slot;
+use encore_domain::catalog::sort_key::SortKey;
 use encore_domain::ids::{
-    AuditEntryId, ConcertId, EndpointId, EntryId, PaymentId, PerformanceId, ReservationId, UserId,
+    AuditEntryId, ConcertId, EndpointId, EntryId, PaymentId, PerformanceId, ReservationId, UserId, VenueId,
 };
 use encore_domain::payment::fan_payment::FanPaymentCursor;
 use encore_domain::ports::{DeliveryCursor, LISTING_NAME_LEN, PageTokens};
@@ -122,7 +123,38 @@ macro_rules! dated_cursors {
     )*};
 }
 
-dated_cursors!(PerformanceCursor, PerformanceId; ReservationCursor, ReservationId; AuditCursor, AuditEntryId; FanPaymentCursor, PaymentId);
+dated_cursors!((Timestamp, PerformanceId), PerformanceId; ReservationCursor, ReservationId; AuditCursor, AuditEntryId; FanPaymentCursor, PaymentId);
+
+macro_rules! named_cursors {
+    ($($cursor:ty, $id:ident);*) => {$(
+        impl Cursor for $cursor {
+            fn to_bytes(&self) -> Vec<u8> {
+                let (name, id) = self;
+                [&id.0.as_bytes()[..], name.as_str().as_bytes()].concat()
+            }
+
+            fn from_bytes(bytes: &[u8]) -> Option<Self> {
+                let (id, name) = bytes.split_at_checked(16)?;
+                Some((SortKey::read(std::str::from_utf8(name).ok()?), $id(Uuid::from_slice(id).ok()?)))
+            }
+        }
+    )*};
+}
+
+named_cursors!(ConcertCursor, ConcertId; VenueCursor, VenueId);
+
+impl Cursor for PerformanceCursor {
+    fn to_bytes(&self) -> Vec<u8> {
+        let Self { title, at, id } = self;
+        [(*at, *id).to_bytes().as_slice(), title.as_str().as_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (dated, title) = bytes.split_at_checked(24)?;
+        let (at, id) = <(Timestamp, PerformanceId)>::from_bytes(dated)?;
+        Some(Self { title: SortKey::read(std::str::from_utf8(title).ok()?), at, id })
+    }
+}
 
 impl Cursor for DeliveryCursor {
     fn to_bytes(&self) -> Vec<u8> {
@@ -169,12 +201,17 @@ mod tests {
         let listings = unsigned_listings();
         let listing = listings.of("ListPayments", None, []);
         let id = Uuid::from_u128(7);
-        let performance: PerformanceCursor =
-            (Timestamp::from_timestamp_millis(1_234_567).expect("in range"), PerformanceId(id));
-        assert_eq!(listing.cursor(&listing.next_page_token(Some(&performance))), Some(performance));
+        let at = Timestamp::from_timestamp_millis(1_234_567).expect("in range");
+        for title in ["", "Étude No. 2", "방탄소년단"] {
+            let title = SortKey::of(title);
+            let concert: ConcertCursor = (title.clone(), ConcertId(id));
+            assert_eq!(listing.cursor(&listing.next_page_token(Some(&concert))), Some(concert));
+            let performance = PerformanceCursor { title, at, id: PerformanceId(id) };
+            assert_eq!(listing.cursor(&listing.next_page_token(Some(&performance))), Some(performance));
+        }
         assert_eq!(listing.cursor(&listing.next_page_token(Some(&PaymentId(id)))), Some(PaymentId(id)));
         assert_eq!(listing.cursor(&listing.next_page_token(Some(&Slot(9)))), Some(Slot(9)));
-        let delivery: DeliveryCursor = (performance.0, "wallet.topped_up/7".to_owned());
+        let delivery: DeliveryCursor = (at, "wallet.topped_up/7".to_owned());
         assert_eq!(listing.cursor(&listing.next_page_token(Some(&delivery))), Some(delivery));
         assert_eq!(listing.cursor::<PaymentId>("0102"), None);
         assert_eq!(listing.cursor::<PerformanceCursor>("0102"), None);

@@ -282,6 +282,7 @@ fn entry_to_proto(entry: AuditEntry) -> pb::AuditEntry {
         AuditTarget::Performance(_) => pb::AuditTargetKind::Performance,
         AuditTarget::Reservation(_) => pb::AuditTargetKind::Reservation,
         AuditTarget::User(_) => pb::AuditTargetKind::User,
+        AuditTarget::WebhookEndpoint(_) => pb::AuditTargetKind::WebhookEndpoint,
         AuditTarget::SalesSwitch => pb::AuditTargetKind::SalesSwitch,
     };
     let target_id = if target == AuditTarget::SalesSwitch { String::new() } else { target.id().to_string() };

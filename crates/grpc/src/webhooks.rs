@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use encore_app::webhooks::{WebhookUseCases, WithSecret};
+use encore_domain::audit_log::StaffCall;
 use encore_domain::identity::session::Secret;
 use encore_domain::ids::{EndpointId, PerformanceId};
 use encore_domain::ports::Clock;
@@ -54,7 +55,8 @@ impl WebhookService for WebhooksApi {
             return Err(fields.into_status());
         };
         let webhooks = self.webhooks.clone();
-        let creating = async move { webhooks.create(caller, url, filter, key).await };
+        let call = StaffCall { caller, rpc: "WebhookService.CreateEndpoint", request: Some(key) };
+        let creating = async move { webhooks.create(call, url, filter, key).await };
         let WithSecret { endpoint, secret } = self.calls.write(creating).await?;
         let (endpoint, secret) = (Some(self.endpoint(&endpoint)), secret_text(secret));
         Ok(Response::new(pb::CreateEndpointResponse { endpoint, secret }))
@@ -100,7 +102,8 @@ impl WebhookService for WebhooksApi {
             return Err(fields.into_status());
         };
         let webhooks = self.webhooks.clone();
-        let updating = async move { webhooks.update(caller, id, url, filter).await };
+        let call = StaffCall { caller, rpc: "WebhookService.UpdateEndpoint", request: None };
+        let updating = async move { webhooks.update(call, id, url, filter).await };
         let endpoint = Some(self.endpoint(&self.calls.write(updating).await?));
         Ok(Response::new(pb::UpdateEndpointResponse { endpoint }))
     }
@@ -111,7 +114,8 @@ impl WebhookService for WebhooksApi {
     ) -> Result<Response<pb::DeleteEndpointResponse>, Status> {
         let (caller, id) = (caller(&request)?, endpoint_id(&request.get_ref().endpoint_id)?);
         let webhooks = self.webhooks.clone();
-        self.calls.write(async move { webhooks.delete(caller, id).await }).await?;
+        let call = StaffCall { caller, rpc: "WebhookService.DeleteEndpoint", request: None };
+        self.calls.write(async move { webhooks.delete(call, id).await }).await?;
         Ok(Response::new(pb::DeleteEndpointResponse {}))
     }
 
@@ -126,7 +130,8 @@ impl WebhookService for WebhooksApi {
         let id = fields.id("endpoint_id", &message.endpoint_id);
         let (Some(key), Some(id)) = (key, id) else { return Err(fields.into_status()) };
         let webhooks = self.webhooks.clone();
-        let rotating = async move { webhooks.rotate_secret(caller, id, key).await };
+        let call = StaffCall { caller, rpc: "WebhookService.RotateSecret", request: Some(key) };
+        let rotating = async move { webhooks.rotate_secret(call, id, key).await };
         let WithSecret { endpoint, secret } = self.calls.write(rotating).await?;
         let (endpoint, secret) = (Some(self.endpoint(&endpoint)), secret_text(secret));
         Ok(Response::new(pb::RotateSecretResponse { endpoint, secret }))
@@ -138,7 +143,8 @@ impl WebhookService for WebhooksApi {
     ) -> Result<Response<pb::EnableEndpointResponse>, Status> {
         let (caller, id) = (caller(&request)?, endpoint_id(&request.get_ref().endpoint_id)?);
         let webhooks = self.webhooks.clone();
-        let (endpoint, missed) = self.calls.write(async move { webhooks.enable(caller, id).await }).await?;
+        let call = StaffCall { caller, rpc: "WebhookService.EnableEndpoint", request: None };
+        let (endpoint, missed) = self.calls.write(async move { webhooks.enable(call, id).await }).await?;
         let (endpoint, missed_before) = (Some(self.endpoint(&endpoint)), missed.map(timestamp));
         Ok(Response::new(pb::EnableEndpointResponse { endpoint, missed_before }))
     }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::listing::{
+    ConcertCursor, ConcertFilter, ConcertOrder, ListedVenue, PerformanceCursor, PerformanceFilter, PerformanceOrder,
+    VenueCursor, VenueFilter,
+};
 use encore_domain::catalog::performance_change::ChangeCursor;
-use encore_domain::catalog::search::{PerformanceFilter, Search};
-use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
+use encore_domain::catalog::{Concert, OnSale, Performance, Venue};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::{Event, QueueOpening, StaffCause};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -155,6 +158,11 @@ impl Catalog for MemoryCatalog {
         Ok(venue.map(|venue| Venue::clone(&venue)))
     }
 
+    async fn listed_venue(&self, id: VenueId) -> Result<Option<ListedVenue>, Unavailable> {
+        let venue = self.0.lock().catalog.venues.get(&id).cloned();
+        Ok(venue.map(|venue| ListedVenue { id, name: venue.name.clone(), place: venue.place.clone() }))
+    }
+
     async fn concert(&self, id: ConcertId) -> Result<Option<Concert>, Unavailable> {
         Ok(self.0.lock().catalog.concerts.get(&id).cloned())
     }
@@ -166,16 +174,19 @@ impl Catalog for MemoryCatalog {
 
     async fn concerts(
         &self,
-        search: Option<Search>,
-        page: PageRequest<ConcertId>,
-    ) -> Result<Page<Concert, ConcertId>, Unavailable> {
-        let CatalogRecords { concerts, words, .. } = &self.0.lock().catalog;
-        let is_found = |id: &ConcertId| {
-            search.as_ref().is_none_or(|search| words.get(id).is_some_and(|words| search.finds(words)))
-        };
-        let found = concerts.range(above(&page)).filter(|(id, _)| is_found(id));
-        let found = found.take(rows(&page)).map(|(_, concert)| concert.clone()).collect();
-        Ok(Page::from_rows(found, page.size, |concert| concert.id))
+        filter: &ConcertFilter,
+        order: ConcertOrder,
+        page: PageRequest<ConcertCursor>,
+    ) -> Result<Page<Concert, ConcertCursor>, Unavailable> {
+        Ok(self.0.lock().catalog.list_concerts(filter, order, &page))
+    }
+
+    async fn venues(
+        &self,
+        filter: &VenueFilter,
+        page: PageRequest<VenueCursor>,
+    ) -> Result<Page<ListedVenue, VenueCursor>, Unavailable> {
+        Ok(self.0.lock().catalog.list_venues(filter, &page))
     }
 
     async fn performance(&self, id: PerformanceId) -> Result<Option<Performance>, Unavailable> {
@@ -203,19 +214,10 @@ impl Catalog for MemoryCatalog {
     async fn performances(
         &self,
         filter: &PerformanceFilter,
+        order: PerformanceOrder,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable> {
-        let CatalogRecords { performances, words, by_concert, by_start, .. } = &self.0.lock().catalog;
-        let dates = match filter.concert {
-            Some(concert) => by_concert.get(&concert),
-            None => Some(by_start),
-        };
-        let dates = dates.into_iter().flat_map(|dates| dates.range(above(&page)));
-        let wanted = dates.filter_map(|(_, id)| performances.get(id)).filter(|performance| {
-            words.get(&performance.concert).is_some_and(|words| filter.wants(performance, words))
-        });
-        let found = wanted.take(rows(&page)).cloned().collect();
-        Ok(Page::from_rows(found, page.size, |performance| (performance.starts_at, performance.id)))
+        Ok(self.0.lock().catalog.list_performances(filter, order, &page))
     }
 
     async fn queue(&self, performance: PerformanceId) -> Result<Option<Queue>, Unavailable> {

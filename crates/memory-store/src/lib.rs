@@ -3,6 +3,7 @@
 mod audit;
 mod audit_log;
 mod bitmap;
+mod browse;
 mod card_payments;
 mod catalog;
 mod drafts;

@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 
 use async_trait::async_trait;
+use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::OutboxPlace;
 use encore_domain::ids::EndpointId;
@@ -45,8 +46,9 @@ impl WebhookEndpoints for MemoryWebhookEndpoints {
         endpoint: WebhookEndpoint,
         cursor: OutboxPlace,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<WebhookEndpoint>, RequestError<AddEndpointRefusal>> {
-        let Records { webhooks, requests, .. } = &mut *self.0.lock();
+        let Records { webhooks, requests, audit_log, .. } = &mut *self.0.lock();
         if let Some(Added(id)) = requests.before(Some(request))? {
             let found = webhooks.endpoints.get(&id).map(|record| record.endpoint.clone());
             return found.map(Applied::Before).ok_or(RequestError::Refused(AddEndpointRefusal::Removed));
@@ -56,6 +58,7 @@ impl WebhookEndpoints for MemoryWebhookEndpoints {
         }
         let record = EndpointRecord { endpoint: endpoint.clone(), cursor, replay: None, lease: None };
         webhooks.endpoints.insert(endpoint.id, record);
+        audit_log.note(act.map(|act| act.added_endpoint(&endpoint)));
         requests.remember(Some(request), Added(endpoint.id));
         Ok(Applied::Now(endpoint))
     }
@@ -80,21 +83,25 @@ impl WebhookEndpoints for MemoryWebhookEndpoints {
         id: EndpointId,
         url: EndpointUrl,
         filter: WebhookFilter,
+        act: Option<StaffAct>,
     ) -> Result<Option<WebhookEndpoint>, Unavailable> {
-        let endpoints = &mut self.0.lock().webhooks.endpoints;
-        Ok(endpoints.get_mut(&id).map(|record| {
-            record.endpoint.url = url;
-            record.endpoint.filter = filter;
-            record.endpoint.clone()
-        }))
+        let Records { webhooks, audit_log, .. } = &mut *self.0.lock();
+        let Some(record) = webhooks.endpoints.get_mut(&id) else { return Ok(None) };
+        let changed = WebhookEndpoint { url, filter, ..record.endpoint.clone() };
+        audit_log.note(act.map(|act| act.changed_endpoint(Some(&record.endpoint), &changed)));
+        record.endpoint = changed.clone();
+        Ok(Some(changed))
     }
 
     /// Its deliveries go with it.
-    async fn remove(&self, id: EndpointId, _: Timestamp) -> Result<bool, Unavailable> {
-        let webhooks = &mut self.0.lock().webhooks;
-        let removed = webhooks.endpoints.remove(&id).is_some();
+    async fn remove(&self, id: EndpointId, _: Timestamp, act: Option<StaffAct>) -> Result<bool, Unavailable> {
+        let Records { webhooks, audit_log, .. } = &mut *self.0.lock();
+        let removed = webhooks.endpoints.remove(&id);
         webhooks.deliveries.retain(|(endpoint, _), _| *endpoint != id);
-        Ok(removed)
+        if let Some(removed) = &removed {
+            audit_log.note(act.map(|act| act.removed_endpoint(id, Some(&removed.endpoint))));
+        }
+        Ok(removed.is_some())
     }
 
     async fn rotate(
@@ -103,8 +110,9 @@ impl WebhookEndpoints for MemoryWebhookEndpoints {
         secret: EndpointSecret,
         now: Timestamp,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Rotated>, RequestError<NoSuchEndpoint>> {
-        let Records { webhooks, requests, .. } = &mut *self.0.lock();
+        let Records { webhooks, requests, audit_log, .. } = &mut *self.0.lock();
         let found = |id| webhooks.endpoints.get(&id).map(|record| record.endpoint.clone());
         if let Some(RotatedTo(id, secret)) = requests.before(Some(request))? {
             let endpoint = found(id).ok_or(RequestError::Refused(NoSuchEndpoint))?;
@@ -112,16 +120,26 @@ impl WebhookEndpoints for MemoryWebhookEndpoints {
         }
         let record = webhooks.endpoints.get_mut(&id).ok_or(RequestError::Refused(NoSuchEndpoint))?;
         let secret_id = secret.id;
-        record.endpoint.secrets = record.endpoint.secrets.rotated(secret, now);
+        let secrets = record.endpoint.secrets.rotated(secret, now);
+        let rotated = WebhookEndpoint { secrets, ..record.endpoint.clone() };
+        audit_log.note(act.map(|act| act.changed_endpoint(Some(&record.endpoint), &rotated)));
+        record.endpoint = rotated;
         requests.remember(Some(request), RotatedTo(id, secret_id));
         Ok(Applied::Now(Rotated { endpoint: record.endpoint.clone(), secret: secret_id }))
     }
 
-    async fn enable(&self, id: EndpointId, now: Timestamp) -> Result<Option<WebhookEndpoint>, Unavailable> {
-        let webhooks = &mut self.0.lock().webhooks;
+    async fn enable(
+        &self,
+        id: EndpointId,
+        now: Timestamp,
+        act: Option<StaffAct>,
+    ) -> Result<Option<WebhookEndpoint>, Unavailable> {
+        let Records { webhooks, audit_log, .. } = &mut *self.0.lock();
         let Some(record) = webhooks.endpoints.get_mut(&id) else { return Ok(None) };
-        if record.endpoint.disabled.take().is_some() {
-            record.endpoint.failing_since = None;
+        if record.endpoint.disabled.is_some() {
+            let enabled = WebhookEndpoint { disabled: None, failing_since: None, ..record.endpoint.clone() };
+            audit_log.note(act.map(|act| act.changed_endpoint(Some(&record.endpoint), &enabled)));
+            record.endpoint = enabled;
             let of_endpoint = webhooks.deliveries.iter_mut().filter(|((endpoint, _), _)| *endpoint == id);
             for (_, delivery) in of_endpoint {
                 if matches!(delivery.state, DeliveryState::Waiting { .. }) {

@@ -86,6 +86,7 @@ pub async fn keeps_an_entry(bench: RecordBench) {
         AuditTarget::Performance(id()),
         AuditTarget::Reservation(id()),
         AuditTarget::User(id()),
+        AuditTarget::WebhookEndpoint(id()),
         AuditTarget::SalesSwitch,
     ];
     let changes = vec![change("title", None, Some("Zoë's \"last\" \u{1F3B5}")), change("artist", Some(""), None)];
@@ -119,7 +120,13 @@ pub async fn notes_what_is_added(bench: RecordBench) {
 
     let log = bench.log().await;
     let [of_date, of_show, of_place] = log.as_slice() else { panic!("three entries: {log:?}") };
-    let seats = vec![change("name", None, Some(place.name.as_str())), change("seats_total", None, Some("26"))];
+    let seats = vec![
+        change("name", None, Some(place.name.as_str())),
+        change("seats_total", None, Some("26")),
+        change("city", None, Some("Wien")),
+        change("country_code", None, Some("AT")),
+        change("time_zone", None, Some("Europe/Vienna")),
+    ];
     assert_eq!(*of_place, entry(&acts[0], AuditTarget::Venue(place.id.0), seats));
     let titles =
         vec![change("title", None, Some(show.title.as_str())), change("artist", None, Some(show.artist.as_str()))];

@@ -4,9 +4,10 @@
 mod events;
 mod finding;
 mod keeping;
+mod listing;
 mod queues;
 
-use encore_domain::catalog::search::PerformanceFilter;
+use encore_domain::catalog::listing::{ConcertFilter, ConcertOrder, PerformanceFilter, PerformanceOrder};
 use encore_domain::catalog::{Concert, OnSale, Performance};
 use encore_domain::ids::{ConcertId, PerformanceId};
 use encore_domain::queue::{Queue, QueueSettings};
@@ -16,6 +17,7 @@ use encore_domain::time::Timestamp;
 pub use self::events::*;
 pub use self::finding::*;
 pub use self::keeping::*;
+pub use self::listing::*;
 pub use self::queues::*;
 use crate::RecordBench;
 use crate::fixtures::request;
@@ -38,7 +40,13 @@ macro_rules! catalog {
             finds_an_add_by_its_request,
             refuses_a_reused_request,
             finds_concerts_by_words,
+            finds_concerts_by_place,
             finds_performances,
+            finds_performances_by_place,
+            orders_concerts_by_title,
+            orders_performances,
+            lists_venues,
+            finds_venues,
             patches_a_queue,
             repeats_a_queue_patch,
             refuses_to_patch_without_a_queue,
@@ -68,12 +76,13 @@ impl RecordBench {
     }
 
     async fn all_concerts(&self) -> Vec<Concert> {
-        read_all(100, |page| self.catalog.concerts(None, page)).await
+        let filter = ConcertFilter::default();
+        read_all(100, |page| self.catalog.concerts(&filter, ConcertOrder::Creation, page)).await
     }
 
     async fn all_performances(&self, concert: ConcertId) -> Vec<Performance> {
         let filter = PerformanceFilter::of_concert(concert);
-        read_all(100, |page| self.catalog.performances(&filter, page)).await
+        read_all(100, |page| self.catalog.performances(&filter, PerformanceOrder::Start, page)).await
     }
 
     /// The performances on sale, sorted by id.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use encore_domain::audit_log::{AuditEntry, AuditFilter, StaffAct};
 use encore_domain::catalog::Performance;
 use encore_domain::catalog::draft::{Draft, DraftQueue, DraftRefusal, DraftState};
-use encore_domain::catalog::search::PerformanceFilter;
+use encore_domain::catalog::listing::{PerformanceFilter, PerformanceOrder};
 use encore_domain::error::PortError;
 use encore_domain::event::{Event, StaffCause};
 use encore_domain::ids::PerformanceId;
@@ -92,7 +92,8 @@ pub async fn keeps_a_draft(bench: RecordBench) {
         assert_eq!(bench.stored_draft(id).await.as_ref(), Some(&draft));
         assert_eq!(bench.published(id).await, None);
         assert_eq!(bench.catalog.queue(id).await.expect("the store answers"), None);
-        let listed = bench.catalog.performances(&of_concert(&draft), PageRequest::first(9)).await;
+        let listed =
+            bench.catalog.performances(&of_concert(&draft), PerformanceOrder::Start, PageRequest::first(9)).await;
         assert_eq!(listed.expect("the store answers").items, []);
     }
 }
@@ -158,7 +159,7 @@ pub async fn publishes_a_draft(bench: RecordBench) {
     assert_eq!(bench.published(id).await.as_ref(), Some(&draft.performance));
     let queue = Some(Queue { settings: queue_settings(), draw: Some(draw()) });
     assert_eq!(bench.catalog.queue(id).await.expect("the store answers"), queue);
-    let listed = bench.catalog.performances(&of_concert(&draft), PageRequest::first(9)).await;
+    let listed = bench.catalog.performances(&of_concert(&draft), PerformanceOrder::Start, PageRequest::first(9)).await;
     assert_eq!(listed.expect("the store answers").items, std::slice::from_ref(&draft.performance));
     assert_eq!(bench.stored_draft(id).await, Some(Draft { state: DraftState::Published, ..draft }));
     let entry = bench.newest_entry().await;

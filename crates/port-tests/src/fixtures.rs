@@ -8,6 +8,7 @@ use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText, Size};
 use encore_domain::catalog::performance_change::Amendments;
+use encore_domain::catalog::place::{City, Country, Place, TimeZone};
 use encore_domain::catalog::seat_chart::{
     FocalPoints, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
 };
@@ -266,7 +267,17 @@ pub fn slots(seats: &[usize]) -> Vec<Slot> {
 
 /// A venue with this chart.
 pub fn venue(chart: SeatChart) -> Venue {
-    Venue { id: id(), name: title("Großes Haus"), chart, created_at: start() }
+    let place = Some(place("Wien", "AT", "Europe/Vienna"));
+    Venue { id: id(), name: title("Großes Haus"), place, chart, created_at: start() }
+}
+
+/// A place.
+pub fn place(city: &str, country: &str, time_zone: &str) -> Place {
+    Place {
+        city: City::parse(city).expect("a city"),
+        country: Country::parse(country).expect("a country"),
+        time_zone: TimeZone::parse(time_zone).expect("a time zone"),
+    }
 }
 
 /// A concert.

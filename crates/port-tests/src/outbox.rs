@@ -260,7 +260,7 @@ pub async fn keeping_for_endpoints(bench: RecordBench) {
     assert!(kept.ends_with(&ids[2..]), "what the other endpoint was not sent: {kept:?}");
     let disabled = Some(Disabled { at: at_secs(1), why: WhyDisabled::Failing });
     bench.record(holder, behind, &WebhookProgress { disabled, ..progress() }).await;
-    bench.webhook_endpoints.remove(ahead, at_secs(1)).await.expect("the store answers");
+    bench.webhook_endpoints.remove(ahead, at_secs(1), None).await.expect("the store answers");
     forget().await;
     assert_eq!(bench.ids_after(OutboxPlace::default()).await, Vec::<String>::new());
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use encore_domain::audit_log::{AuditEntry, AuditFilter, StaffAct};
 use encore_domain::booking::seat_block::{BlockReason, SeatBlock};
 use encore_domain::booking::seat_state::Locker;
+use encore_domain::catalog::listing::{PerformanceFilter, PerformanceOrder};
 use encore_domain::catalog::performance_change::{
     Amendments, BlockedSale, ChangeRefusal, PerformanceChange, Postponed, Postponement, SaleTerms,
 };
-use encore_domain::catalog::search::PerformanceFilter;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::error::RequestError;
 use encore_domain::event::Event;
@@ -134,7 +134,11 @@ pub async fn postpones_a_performance(bench: RecordBench) {
     let before = PerformanceFilter { starts_before: Some(start() + DAY * 31), ..PerformanceFilter::default() };
     let after = PerformanceFilter { starts_from: Some(start() + DAY * 40), ..PerformanceFilter::default() };
     for (filter, found) in [(before, vec![]), (after, vec![postponed.clone()])] {
-        let page = bench.catalog.performances(&filter, PageRequest::first(9)).await.expect("the store answers");
+        let page = bench
+            .catalog
+            .performances(&filter, PerformanceOrder::Start, PageRequest::first(9))
+            .await
+            .expect("the store answers");
         assert_eq!(page.items, found);
     }
     let entry = bench.entries_about(&sale).await.remove(0);
@@ -206,7 +210,11 @@ pub async fn withdraws_a_performance(bench: RecordBench) {
     assert_eq!(withdrawn, Performance { amended, ..sale.clone() });
     assert_eq!(bench.now_stored(&sale).await, withdrawn);
     let of_concert = PerformanceFilter::of_concert(sale.concert);
-    let listed = bench.catalog.performances(&of_concert, PageRequest::first(9)).await.expect("the store answers");
+    let listed = bench
+        .catalog
+        .performances(&of_concert, PerformanceOrder::Start, PageRequest::first(9))
+        .await
+        .expect("the store answers");
     assert_eq!(listed.items, []);
     assert_eq!(bench.catalog.on_sale(at_secs(9)).await.expect("the store answers"), []);
     assert_eq!(bench.blocked_seats(sale.id).await, SMALL_CHART_SEATS);

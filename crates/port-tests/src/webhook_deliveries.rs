@@ -176,9 +176,9 @@ pub async fn fencing(bench: RecordBench) {
     let disabled = Some(Disabled { at: at_secs(11), why: WhyDisabled::Gone });
     assert!(bench.record(second, endpoint, &WebhookProgress { disabled, ..progress() }).await);
     assert!(!bench.record(second, endpoint, &sent).await, "it is disabled");
-    bench.webhook_endpoints.enable(endpoint, at_secs(12)).await.expect("the store answers");
+    bench.webhook_endpoints.enable(endpoint, at_secs(12), None).await.expect("the store answers");
     bench.hold_all(second, at_secs(12)).await;
-    bench.webhook_endpoints.remove(endpoint, at_secs(12)).await.expect("the store answers");
+    bench.webhook_endpoints.remove(endpoint, at_secs(12), None).await.expect("the store answers");
     assert!(!bench.record(second, endpoint, &sent).await, "it is removed");
     assert_eq!(find().await, None);
 }
@@ -252,7 +252,7 @@ pub async fn disabling(bench: RecordBench) {
     assert_eq!(bench.held_ids(first, at_secs(2)).await, []);
     assert_eq!(bench.held_ids(second, at_secs(20)).await, []);
     assert_eq!(bench.endpoint(endpoint).await.expect("the endpoint").disabled, disabled);
-    bench.webhook_endpoints.enable(endpoint, at_secs(21)).await.expect("the store answers");
+    bench.webhook_endpoints.enable(endpoint, at_secs(21), None).await.expect("the store answers");
     assert_eq!(bench.hold_all(second, at_secs(21)).await[0].cursor, place(7), "it goes on where it was");
 }
 
@@ -352,7 +352,7 @@ pub async fn summing_up(bench: RecordBench) {
     let why = Some(Disabled { at: at_secs(1), why: WhyDisabled::Gone });
     let recorded = WebhookProgress { deliveries: vec![waiting(disabled, 3)], disabled: why, ..progress() };
     bench.record(holder, disabled, &recorded).await;
-    bench.webhook_endpoints.remove(removed, at_secs(1)).await.expect("the store answers");
+    bench.webhook_endpoints.remove(removed, at_secs(1), None).await.expect("the store answers");
     let expected = WebhookSummary { healthy: 1, failing: 1, disabled: 1, waiting: 2, cursor: Some(place(5)) };
     assert_eq!(summary().await, expected);
 }
@@ -383,7 +383,7 @@ pub async fn forgetting(bench: RecordBench) {
     assert_eq!(forget(at_secs(5), 2).await, 2, "at most the limit");
     assert_eq!(forget(at_secs(5), 10).await, 1);
     assert_eq!(kept().await, [event(5).id, event(2).id]);
-    bench.webhook_endpoints.remove(endpoint, at_secs(9)).await.expect("the store answers");
+    bench.webhook_endpoints.remove(endpoint, at_secs(9), None).await.expect("the store answers");
     while forget(at_secs(1), 1).await > 0 {}
     assert_eq!(kept().await, [""; 0]);
 }

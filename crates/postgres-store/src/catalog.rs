@@ -3,16 +3,16 @@ use std::convert::Infallible;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use diesel::dsl::sql;
-use diesel::expression::{SqlLiteral, UncheckedBind};
-use diesel::helper_types::AsExprOf;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::listing::{
+    ConcertCursor, ConcertFilter, ConcertOrder, ListedVenue, PerformanceCursor, PerformanceFilter, PerformanceOrder,
+    VenueCursor, VenueFilter,
+};
 use encore_domain::catalog::performance_change::ChangeCursor;
-use encore_domain::catalog::search::{PerformanceFilter, Search};
-use encore_domain::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
+use encore_domain::catalog::sort_key::SortKey;
+use encore_domain::catalog::{Concert, OnSale, Performance, Venue};
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::{Event, QueueOpening};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -25,13 +25,15 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::audit_log;
+use crate::browse;
 use crate::chart_rows::{self, ChartColumns};
-use crate::codec::{comparable_time, read_title};
+use crate::codec::read_title;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
 use crate::milestones;
 use crate::outbox;
 use crate::performance_rows::{self, ConcertRow, PerformanceRow};
+use crate::place_rows::PlaceRow;
 use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
 use crate::requests::{self, Operation, Remembered};
 use crate::schema::{concerts, performances, queues, venues};
@@ -61,7 +63,10 @@ impl PostgresCatalog {
                 return Ok(Applied::Before(first_venue(conn, &known).await?));
             }
             let name = venue.name.as_str();
-            let columns = ChartColumns::of(&venue.chart)?;
+            let sorted = venues::name_key.eq(SortKey::of(name).as_str().to_owned());
+            let words = venues::search_words.eq(venue.search_words().as_slice().to_vec());
+            let place = venue.place.as_ref().map(PlaceRow::from).unwrap_or_default();
+            let columns = (place, sorted, words, ChartColumns::of(&venue.chart)?);
             let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at), columns);
             diesel::insert_into(venues::table).values(row).execute(conn).await?;
             chart_rows::insert(conn, id, &venue.chart).await?;
@@ -85,7 +90,9 @@ impl PostgresCatalog {
                 return Ok(Applied::Before(row.into_concert()?));
             }
             let words = concerts::search_words.eq(concert.search_words().as_slice().to_vec());
-            diesel::insert_into(concerts::table).values((ConcertRow::from(concert), words)).execute(conn).await?;
+            let sorted = concerts::title_key.eq(SortKey::of(concert.title.as_str()).as_str().to_owned());
+            let row = (ConcertRow::from(concert), words, sorted);
+            diesel::insert_into(concerts::table).values(row).execute(conn).await?;
             audit_log::note(conn, act.map(|act| act.added_concert(concert))).await?;
             Ok(Applied::Now(concert.clone()))
         });
@@ -236,6 +243,11 @@ impl Catalog for PostgresCatalog {
         load_venue(&mut conn, id.0).await.map_err(unavailable)
     }
 
+    async fn listed_venue(&self, id: VenueId) -> Result<Option<ListedVenue>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        browse::venue(&mut conn, id).await.map_err(unavailable)
+    }
+
     async fn concert(&self, id: ConcertId) -> Result<Option<Concert>, Unavailable> {
         Ok(self.concerts_by_id(&[id]).await?.pop())
     }
@@ -250,20 +262,21 @@ impl Catalog for PostgresCatalog {
 
     async fn concerts(
         &self,
-        search: Option<Search>,
-        page: PageRequest<ConcertId>,
-    ) -> Result<Page<Concert, ConcertId>, Unavailable> {
+        filter: &ConcertFilter,
+        order: ConcertOrder,
+        page: PageRequest<ConcertCursor>,
+    ) -> Result<Page<Concert, ConcertCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let mut query = concerts::table.select(ConcertRow::as_select()).into_boxed();
-        if let Some(search) = &search {
-            query = query.filter(finds(search));
-        }
-        if let Some(after) = page.after {
-            query = query.filter(concerts::id.gt(after.0));
-        }
-        let query = query.order(concerts::id).limit(i64::from(page.size) + 1);
-        let rows = query.load(&mut conn).await.map_err(unavailable)?;
-        Ok(Page::from_rows(read_concerts(rows)?, page.size, |concert| concert.id))
+        browse::concerts(&mut conn, filter, order, page).await.map_err(unavailable)
+    }
+
+    async fn venues(
+        &self,
+        filter: &VenueFilter,
+        page: PageRequest<VenueCursor>,
+    ) -> Result<Page<ListedVenue, VenueCursor>, Unavailable> {
+        let mut conn = self.database.connection().await?;
+        browse::venues(&mut conn, filter, page).await.map_err(unavailable)
     }
 
     async fn performance(&self, id: PerformanceId) -> Result<Option<Performance>, Unavailable> {
@@ -296,39 +309,11 @@ impl Catalog for PostgresCatalog {
     async fn performances(
         &self,
         filter: &PerformanceFilter,
+        order: PerformanceOrder,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable> {
         let mut conn = self.database.connection().await?;
-        let PerformanceFilter { concert, search, venue, starts_from, starts_before, on_sale_at } = filter;
-        let listed = performances::table.filter(performances::withdrawn_at.is_null());
-        let mut query = listed.select(PerformanceRow::as_select()).into_boxed();
-        if let Some(concert) = concert {
-            query = query.filter(performances::concert_id.eq(concert.0));
-        }
-        if let Some(search) = search {
-            let found = concerts::table.filter(finds(search)).select(concerts::id);
-            query = query.filter(performances::concert_id.eq_any(found));
-        }
-        if let Some(venue) = venue {
-            query = query.filter(performances::venue_id.eq(venue.0));
-        }
-        if let Some(from) = starts_from {
-            query = query.filter(performances::starts_at.ge(comparable_time(*from)));
-        }
-        if let Some(before) = starts_before {
-            query = query.filter(performances::starts_at.lt(comparable_time(*before)));
-        }
-        if let Some(now) = on_sale_at {
-            query = query.filter(performances::opens_at.le(now)).filter(performances::closes_at.gt(now));
-        }
-        if let Some((starts_at, id)) = page.after {
-            let starts_at = comparable_time(starts_at);
-            let same_start = performances::starts_at.eq(starts_at).and(performances::id.gt(id.0));
-            query = query.filter(performances::starts_at.gt(starts_at).or(same_start));
-        }
-        let query = query.order((performances::starts_at, performances::id)).limit(i64::from(page.size) + 1);
-        let rows = query.load(&mut conn).await.map_err(unavailable)?;
-        Ok(Page::from_rows(read_performances(rows)?, page.size, |performance| (performance.starts_at, performance.id)))
+        browse::performances(&mut conn, filter, order, page).await.map_err(unavailable)
     }
 
     async fn queue(&self, performance: PerformanceId) -> Result<Option<Queue>, Unavailable> {
@@ -355,13 +340,6 @@ impl Catalog for PostgresCatalog {
         };
         rows.into_iter().map(read).collect::<QueryResult<_>>().map_err(unavailable)
     }
-}
-
-/// The concerts that have a word with each of these beginnings. Their index is by the words as they are, without a dictionary.
-fn finds(search: &Search) -> SqlLiteral<Bool, UncheckedBind<SqlLiteral<Bool>, AsExprOf<String, Text>>> {
-    // Words are of letters and digits alone, so nothing is to be escaped.
-    let beginnings = search.beginnings().iter().map(|word| format!("'{word}':*")).collect::<Vec<_>>().join(" & ");
-    sql("array_to_tsvector(concerts.search_words) @@ ").bind::<Text, _>(beginnings).sql("::tsquery")
 }
 
 /// Adds a performance with its queue, if it has one.
@@ -398,13 +376,16 @@ fn first_settings(known: Remembered) -> QueryResult<QueueSettings> {
 }
 
 async fn load_venue(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Venue>> {
-    let query = venues::table.find(id).select((venues::name, venues::created_at, ChartColumns::as_select()));
-    let row: Option<(String, DateTime<Utc>, ChartColumns)> = query.first(conn).await.optional()?;
-    let Some((name, created_at, columns)) = row else {
+    type Row = (String, DateTime<Utc>, PlaceRow, ChartColumns);
+    let columns = (venues::name, venues::created_at, PlaceRow::as_select(), ChartColumns::as_select());
+    let query = venues::table.find(id).select(columns);
+    let row: Option<Row> = query.first(conn).await.optional()?;
+    let Some((name, created_at, place, columns)) = row else {
         return Ok(None);
     };
+    let place = place.into_place()?;
     let chart = chart_rows::load(conn, id, columns).await?;
-    Ok(Some(Venue { id: VenueId(id), name: read_title(&name)?, chart, created_at }))
+    Ok(Some(Venue { id: VenueId(id), name: read_title(&name)?, place, chart, created_at }))
 }
 
 fn read_concerts(rows: Vec<ConcertRow>) -> Result<Vec<Concert>, Unavailable> {

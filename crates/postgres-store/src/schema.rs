@@ -53,6 +53,12 @@ diesel::table! {
         focal_x -> Nullable<Double>,
         focal_y -> Nullable<Double>,
         drawing -> Jsonb,
+        city -> Nullable<Text>,
+        city_key -> Nullable<Text>,
+        country -> Nullable<Text>,
+        time_zone -> Nullable<Text>,
+        name_key -> Text,
+        search_words -> Array<Text>,
     }
 }
 
@@ -115,6 +121,7 @@ diesel::table! {
         artist -> Text,
         created_at -> Timestamptz,
         search_words -> Array<Text>,
+        title_key -> Text,
     }
 }
 
@@ -440,8 +447,9 @@ diesel::table! {
 diesel::joinable!(claims -> reservations (reservation_id));
 diesel::joinable!(claims -> seat_blocks (block_id));
 diesel::joinable!(ledger_entries -> transfers (transfer_id));
+diesel::joinable!(performances -> concerts (concert_id));
 diesel::joinable!(queues -> performances (performance_id));
-diesel::allow_tables_to_appear_in_same_query!(concerts, performances);
+diesel::allow_tables_to_appear_in_same_query!(concerts, performances, venues);
 diesel::allow_tables_to_appear_in_same_query!(claims, reservations);
 diesel::allow_tables_to_appear_in_same_query!(claims, seat_blocks);
 diesel::allow_tables_to_appear_in_same_query!(ledger_entries, transfers);

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use encore_domain::audit_log::StaffAct;
 use encore_domain::error::{RequestError, Unavailable};
 use encore_domain::event::OutboxPlace;
 use encore_domain::ids::EndpointId;
@@ -14,6 +15,7 @@ use encore_domain::time::Timestamp;
 use encore_domain::webhook::{ENDPOINTS_MAX, EndpointSecret, EndpointUrl, WebhookEndpoint, WebhookFilter};
 use uuid::Uuid;
 
+use crate::audit_log;
 use crate::database::Database;
 use crate::error::{TxError, unavailable};
 use crate::locks::lock_webhook_endpoints;
@@ -38,6 +40,7 @@ impl PostgresWebhookEndpoints {
         endpoint: &WebhookEndpoint,
         cursor: OutboxPlace,
         request: &RequestKey,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<WebhookEndpoint>, TxError<RequestError<AddEndpointRefusal>>> {
         let mut conn = self.database.connection().await?;
         let adding = conn.transaction(async |conn| {
@@ -48,6 +51,7 @@ impl PostgresWebhookEndpoints {
             }
             lock_webhook_endpoints(conn).await?;
             if insert(conn, endpoint, cursor).await? {
+                audit_log::note(conn, act.map(|act| act.added_endpoint(endpoint))).await?;
                 Ok(Applied::Now(endpoint.clone()))
             } else {
                 Err(TxError::refused(AddEndpointRefusal::TooMany))
@@ -73,6 +77,7 @@ impl PostgresWebhookEndpoints {
         secret: &EndpointSecret,
         now: Timestamp,
         request: &RequestKey,
+        act: Option<&StaffAct>,
     ) -> Result<Applied<Rotated>, TxError<RequestError<NoSuchEndpoint>>> {
         let mut conn = self.database.connection().await?;
         let rotating = conn.transaction(async |conn| {
@@ -83,10 +88,87 @@ impl PostgresWebhookEndpoints {
                 return Ok(Applied::Before(Rotated { endpoint, secret: known.result_id }));
             }
             let secrets = endpoint.secrets.rotated(secret.clone(), now);
-            write_secrets(conn, &WebhookEndpoint { secrets: secrets.clone(), ..endpoint.clone() }).await?;
-            Ok(Applied::Now(Rotated { endpoint: WebhookEndpoint { secrets, ..endpoint }, secret: secret.id }))
+            let rotated = WebhookEndpoint { secrets, ..endpoint.clone() };
+            write_secrets(conn, &rotated).await?;
+            audit_log::note(conn, act.map(|act| act.changed_endpoint(Some(&endpoint), &rotated))).await?;
+            Ok(Applied::Now(Rotated { endpoint: rotated, secret: secret.id }))
         });
         rotating.await
+    }
+
+    async fn try_change(
+        &self,
+        id: EndpointId,
+        url: &EndpointUrl,
+        filter: &WebhookFilter,
+        act: Option<&StaffAct>,
+    ) -> Result<Option<WebhookEndpoint>, TxError<Unavailable>> {
+        const CHANGE: &str =
+            "UPDATE webhook_endpoints SET url = $2, kinds = $3, performances = $4 WHERE id = $1 RETURNING *";
+        let mut conn = self.database.connection().await?;
+        let changing = conn.transaction(async |conn| {
+            let Some(before) = lock(conn, id.0).await? else { return Ok(None) };
+            let query = sql(CHANGE)
+                .bind::<SqlUuid, _>(id.0)
+                .bind::<Text, _>(url.as_str())
+                .bind::<Array<Text>, _>(&filter.kinds)
+                .bind::<Array<SqlUuid>, _>(performances(filter));
+            let changed: EndpointRow = Cached(query).get_result(conn).await?;
+            let (before, after) = (before.read().ok(), changed.read()?);
+            audit_log::note(conn, act.map(|act| act.changed_endpoint(before.as_ref(), &after))).await?;
+            Ok(Some(after))
+        });
+        changing.await
+    }
+
+    async fn try_remove(
+        &self,
+        id: EndpointId,
+        at: Timestamp,
+        act: Option<&StaffAct>,
+    ) -> Result<bool, TxError<Unavailable>> {
+        const REMOVE: &str =
+            "UPDATE webhook_endpoints SET removed_at = $2, holder = NULL, leased_until = NULL WHERE id = $1";
+        let mut conn = self.database.connection().await?;
+        let removing = conn.transaction(async |conn| {
+            let Some(removed) = lock(conn, id.0).await? else { return Ok(false) };
+            let query = sql(REMOVE).bind::<SqlUuid, _>(id.0).bind::<Timestamptz, _>(at);
+            Cached(query).execute(conn).await?;
+            let removed = removed.read().ok();
+            audit_log::note(conn, act.map(|act| act.removed_endpoint(id, removed.as_ref()))).await?;
+            Ok(true)
+        });
+        removing.await
+    }
+
+    async fn try_enable(
+        &self,
+        id: EndpointId,
+        now: Timestamp,
+        act: Option<&StaffAct>,
+    ) -> Result<Option<WebhookEndpoint>, TxError<Unavailable>> {
+        // The deliveries are read before the endpoint is enabled, so nobody tries them meanwhile.
+        const ENABLE: &str = "
+            WITH enabled AS (
+                UPDATE webhook_endpoints SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL
+                WHERE id = $1
+                RETURNING id
+            )
+            UPDATE webhook_deliveries SET tries = 0, began_at = $2, next_try_at = $2
+            FROM enabled WHERE endpoint_id = enabled.id AND next_try_at IS NOT NULL";
+        let mut conn = self.database.connection().await?;
+        let enabling = conn.transaction(async |conn| {
+            let Some(before) = find(conn, id.0, true).await? else { return Ok(None) };
+            if before.disabled.is_none() {
+                return Ok(Some(before));
+            }
+            let query = sql(ENABLE).bind::<SqlUuid, _>(id.0).bind::<Timestamptz, _>(now);
+            Cached(query).execute(conn).await?;
+            let after = WebhookEndpoint { disabled: None, failing_since: None, ..before.clone() };
+            audit_log::note(conn, act.map(|act| act.changed_endpoint(Some(&before), &after))).await?;
+            Ok(Some(after))
+        });
+        enabling.await
     }
 }
 
@@ -116,10 +198,19 @@ async fn insert(conn: &mut AsyncPgConnection, endpoint: &WebhookEndpoint, cursor
 /// An endpoint that was not removed. Locked, it does not change until the end of the transaction.
 async fn find(conn: &mut AsyncPgConnection, id: Uuid, locked: bool) -> QueryResult<Option<WebhookEndpoint>> {
     const FIND: &str = "SELECT * FROM webhook_endpoints WHERE id = $1 AND removed_at IS NULL";
-    const LOCK: &str = "SELECT * FROM webhook_endpoints WHERE id = $1 AND removed_at IS NULL FOR UPDATE";
-    let query = sql(if locked { LOCK } else { FIND }).bind::<SqlUuid, _>(id);
-    let row: Option<EndpointRow> = Cached(query).get_result(conn).await.optional()?;
+    let row: Option<EndpointRow> = if locked {
+        lock(conn, id).await?
+    } else {
+        Cached(sql(FIND).bind::<SqlUuid, _>(id)).get_result(conn).await.optional()?
+    };
     row.map(EndpointRow::read).transpose()
+}
+
+/// The row of an endpoint that was not removed, which does not change until the end of the transaction. It may be unreadable: such an
+/// endpoint can be given another URL and removed all the same.
+async fn lock(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<EndpointRow>> {
+    const LOCK: &str = "SELECT * FROM webhook_endpoints WHERE id = $1 AND removed_at IS NULL FOR UPDATE";
+    Cached(sql(LOCK).bind::<SqlUuid, _>(id)).get_result(conn).await.optional()
 }
 
 async fn write_secrets(conn: &mut AsyncPgConnection, endpoint: &WebhookEndpoint) -> QueryResult<()> {
@@ -150,8 +241,10 @@ impl WebhookEndpoints for PostgresWebhookEndpoints {
         endpoint: WebhookEndpoint,
         cursor: OutboxPlace,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<WebhookEndpoint>, RequestError<AddEndpointRefusal>> {
-        self.database.transact("webhook_endpoints.add", || self.try_add(&endpoint, cursor, &request)).await
+        let attempt = || self.try_add(&endpoint, cursor, &request, act.as_ref());
+        self.database.transact("webhook_endpoints.add", attempt).await
     }
 
     async fn find_added(&self, request: RequestKey) -> Result<Option<WebhookEndpoint>, RequestError<Infallible>> {
@@ -180,28 +273,14 @@ impl WebhookEndpoints for PostgresWebhookEndpoints {
         id: EndpointId,
         url: EndpointUrl,
         filter: WebhookFilter,
+        act: Option<StaffAct>,
     ) -> Result<Option<WebhookEndpoint>, Unavailable> {
-        const CHANGE: &str = "
-            UPDATE webhook_endpoints SET url = $2, kinds = $3, performances = $4
-            WHERE id = $1 AND removed_at IS NULL
-            RETURNING *";
-        let query = sql(CHANGE)
-            .bind::<SqlUuid, _>(id.0)
-            .bind::<Text, _>(url.as_str())
-            .bind::<Array<Text>, _>(&filter.kinds)
-            .bind::<Array<SqlUuid>, _>(performances(&filter));
-        let mut conn = self.database.connection().await?;
-        let row: Option<EndpointRow> = Cached(query).get_result(&mut conn).await.optional().map_err(unavailable)?;
-        row.map(EndpointRow::read).transpose().map_err(unavailable)
+        let attempt = || self.try_change(id, &url, &filter, act.as_ref());
+        self.database.transact("webhook_endpoints.change", attempt).await
     }
 
-    async fn remove(&self, id: EndpointId, at: Timestamp) -> Result<bool, Unavailable> {
-        const REMOVE: &str = "
-            UPDATE webhook_endpoints SET removed_at = $2, holder = NULL, leased_until = NULL
-            WHERE id = $1 AND removed_at IS NULL";
-        let query = sql(REMOVE).bind::<SqlUuid, _>(id.0).bind::<Timestamptz, _>(at);
-        let mut conn = self.database.connection().await?;
-        Ok(Cached(query).execute(&mut conn).await.map_err(unavailable)? == 1)
+    async fn remove(&self, id: EndpointId, at: Timestamp, act: Option<StaffAct>) -> Result<bool, Unavailable> {
+        self.database.transact("webhook_endpoints.remove", || self.try_remove(id, at, act.as_ref())).await
     }
 
     async fn rotate(
@@ -210,23 +289,18 @@ impl WebhookEndpoints for PostgresWebhookEndpoints {
         secret: EndpointSecret,
         now: Timestamp,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Rotated>, RequestError<NoSuchEndpoint>> {
-        self.database.transact("webhook_endpoints.rotate", || self.try_rotate(id, &secret, now, &request)).await
+        let attempt = || self.try_rotate(id, &secret, now, &request, act.as_ref());
+        self.database.transact("webhook_endpoints.rotate", attempt).await
     }
 
-    async fn enable(&self, id: EndpointId, now: Timestamp) -> Result<Option<WebhookEndpoint>, Unavailable> {
-        // The deliveries are read before the endpoint is enabled, so nobody tries them meanwhile.
-        const ENABLE: &str = "
-            WITH enabled AS (
-                UPDATE webhook_endpoints SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL
-                WHERE id = $1 AND removed_at IS NULL AND disabled_at IS NOT NULL
-                RETURNING id
-            )
-            UPDATE webhook_deliveries SET tries = 0, began_at = $2, next_try_at = $2
-            FROM enabled WHERE endpoint_id = enabled.id AND next_try_at IS NOT NULL";
-        let query = sql(ENABLE).bind::<SqlUuid, _>(id.0).bind::<Timestamptz, _>(now);
-        let mut conn = self.database.connection().await?;
-        Cached(query).execute(&mut conn).await.map_err(unavailable)?;
-        find(&mut conn, id.0, false).await.map_err(unavailable)
+    async fn enable(
+        &self,
+        id: EndpointId,
+        now: Timestamp,
+        act: Option<StaffAct>,
+    ) -> Result<Option<WebhookEndpoint>, Unavailable> {
+        self.database.transact("webhook_endpoints.enable", || self.try_enable(id, now, act.as_ref())).await
     }
 }

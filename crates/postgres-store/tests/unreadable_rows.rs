@@ -10,7 +10,7 @@ use encore_domain::ports::{Outbox, Users, Wallets, WebhookDeliveries, WebhookEnd
 use encore_domain::webhook::{
     EndpointSecret, EndpointSecrets, EndpointUrl, SealedSecret, WebhookEndpoint, WebhookFilter,
 };
-use encore_port_tests::fixtures::{self, at_secs, id, request, start};
+use encore_port_tests::fixtures::{self, act, at_secs, id, request, start};
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_postgres_store::{
     Database, PostgresOutbox, PostgresUsers, PostgresWallets, PostgresWebhookDeliveries, PostgresWebhookEndpoints,
@@ -75,7 +75,7 @@ async fn an_endpoint_that_cannot_be_read_keeps_no_other_from_being_held() {
             disabled: None,
             failing_since: None,
         };
-        let added = endpoints.add(endpoint, OutboxPlace::default(), request(operator)).await;
+        let added = endpoints.add(endpoint, OutboxPlace::default(), request(operator), None).await;
         added.expect("an endpoint is added").into_inner().id
     };
     let [damaged, other]: [EndpointId; 2] = [add().await, add().await];
@@ -83,4 +83,5 @@ async fn an_endpoint_that_cannot_be_read_keeps_no_other_from_being_held() {
     let deliveries = PostgresWebhookDeliveries::new(database);
     let held = deliveries.acquire(id(), at_secs(0), at_secs(5), at_secs(10)).await.expect("the database is available");
     assert_eq!(held.into_iter().map(|held| held.endpoint.id).collect::<Vec<_>>(), [other]);
+    assert!(endpoints.remove(damaged, at_secs(1), Some(act(request(operator)))).await.expect("it is removed"));
 }

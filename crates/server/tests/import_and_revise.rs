@@ -10,6 +10,7 @@ use encore_credentials::Keyring;
 use encore_domain::catalog::Venue;
 use encore_domain::catalog::drawing::Point;
 use encore_domain::ids::VenueId;
+use encore_port_tests::fixtures::place;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_server::ports::Ports;
 use encore_tests::world::variable;
@@ -79,12 +80,25 @@ fn plan() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_imported_with_warnings_and_revised() {
     let office = Office::new().await;
-    let imported = office.encore(&["import-venue", &office.plan(&plan())]).output().expect("the binary runs");
+    let imported = office
+        .encore(&[
+            "import-venue",
+            &office.plan(&plan()),
+            "--city",
+            "Köln",
+            "--country",
+            "DE",
+            "--time-zone",
+            "Europe/Berlin",
+        ])
+        .output()
+        .expect("the binary runs");
     let warning =
         "warning: $.zones[0].rows[0].seats[0].note is not understood and is ignored, here and in 2 more places\n";
     assert_eq!(String::from_utf8_lossy(&imported.stderr), warning);
     let before = office.venue(&imported).await;
     assert_eq!(before.chart.capacity(), 3);
+    assert_eq!(before.place, Some(place("Köln", "DE", "Europe/Berlin")));
 
     let id = before.id.to_string();
     let changes = ["--accessible", "a1,a3", "--focal-point", "-5,2.5", "--section-focal-point", "Stalls=1,2"];
@@ -92,6 +106,7 @@ async fn a_plan_is_imported_with_warnings_and_revised() {
     let revised = office.encore(&revise).output().expect("the binary runs");
     let after = office.venue(&revised).await;
     assert_ne!(after.id, before.id);
+    assert_eq!(after.place, before.place);
     let accessible = after.chart.seats().iter().filter(|seat| seat.accessible).map(|seat| seat.id.as_str());
     assert_eq!(accessible.collect::<Vec<_>>(), ["a1", "a3"]);
     assert_eq!(after.chart.focal_points().plan, Some(Point { x: -5.0, y: 2.5 }));
@@ -102,6 +117,22 @@ async fn a_plan_is_imported_with_warnings_and_revised() {
     assert_eq!(unknown.status.code(), Some(1));
     let error = "encore: invalid:\n  ordinary_seat_ids[0]: must be a seat of the venue: \"z9\"\n";
     assert_eq!(String::from_utf8_lossy(&unknown.stderr), error);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_whole_and_real() {
+    let office = Office::new().await;
+    let file = office.plan(&plan());
+    let at = ["--city", "Köln", "--country", "DE", "--time-zone", "Europe/Berlin"];
+    for broken in [
+        &at[..2],
+        &at[2..],
+        &[&at[..4], &["--time-zone", "Europe/Koln"]].concat(),
+        &[&at[..2], &["--country", "XX"]].concat(),
+    ] {
+        let refused = office.encore(&[&["import-venue", &file], broken].concat()).output().expect("the binary runs");
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,12 +12,14 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 /// Who needs no access token. Whoever adds an RPC here has decided that strangers may call it.
-const PUBLIC: [&str; 13] = [
+const PUBLIC: [&str; 15] = [
     "CatalogService/GetConcert",
     "CatalogService/GetPerformance",
     "CatalogService/GetSeatChart",
+    "CatalogService/GetVenue",
     "CatalogService/ListConcerts",
     "CatalogService/ListPerformances",
+    "CatalogService/ListVenues",
     "IdentityService/LogIn",
     "IdentityService/RefreshSession",
     "IdentityService/RequestEmailVerification",

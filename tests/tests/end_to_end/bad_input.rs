@@ -2,7 +2,9 @@
 
 use encore_domain::ids::PerformanceId;
 use encore_proto::booking::v1::{HoldSeatsRequest, ListReservationsRequest};
-use encore_proto::catalog::v1::{GetConcertRequest, ListConcertsRequest, ListPerformancesRequest, ListSeatsRequest};
+use encore_proto::catalog::v1::{
+    GetConcertRequest, ListConcertsRequest, ListPerformancesRequest, ListSeatsRequest, ListVenuesRequest,
+};
 use encore_proto::common::v1::Money;
 use encore_proto::identity::v1::identity_service_client::IdentityServiceClient;
 use encore_proto::identity::v1::{LogInRequest, SignUpRequest};
@@ -139,12 +141,20 @@ async fn pages_are_bounded_and_their_tokens_checked() {
         starts_from: no_time,
         starts_before: no_time,
         on_sale_at: no_time,
+        city: "-".into(),
+        country_code: "Austria".into(),
+        order: 9,
     };
     let refusal = fan.catalog().list_performances(message).await.expect_err("every field is invalid");
-    let conditions = ["concert_id", "search", "venue_id", "starts_from", "starts_before", "on_sale_at"];
-    assert_invalid(&refusal, &[&conditions[..], &["page_size", "page_token"]].concat());
+    let conditions =
+        ["concert_id", "search", "venue_id", "city", "country_code", "starts_from", "starts_before", "on_sale_at"];
+    assert_invalid(&refusal, &[&conditions[..], &["order", "page_size", "page_token"]].concat());
     let message = ListConcertsRequest { search: "a".repeat(101), ..ListConcertsRequest::default() };
     assert_invalid(&fan.catalog().list_concerts(message).await.expect_err("too long"), &["search"]);
+    let [city, country_code] = ["-", "UK"].map(str::to_owned);
+    let message = ListVenuesRequest { city, country_code, starts_from: no_time, ..ListVenuesRequest::default() };
+    let refusal = fan.catalog().list_venues(message).await.expect_err("no such places");
+    assert_invalid(&refusal, &["city", "country_code", "starts_from"]);
 
     for seat in ["S-A-1", "S-A-2", "S-A-3"] {
         fan.hold(performance, &[seat]).await.expect("a hold");

@@ -1,11 +1,12 @@
 //! Finding concerts and dates as a shop's front page does, without an account.
 
-use encore_domain::catalog::{Concert, Performance, Title};
+use encore_domain::catalog::{Concert, OnSaleWindow, Performance, Title, Venue};
 use encore_domain::ids::PerformanceId;
 use encore_port_tests::fixtures;
 use encore_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use encore_proto::catalog::v1::{
-    self as pb, GetPerformanceRequest, ListConcertsRequest, ListPerformancesRequest, ListPerformancesResponse,
+    self as pb, ConcertOrder, GetPerformanceRequest, ListConcertsRequest, ListPerformancesRequest,
+    ListPerformancesResponse, ListVenuesRequest, PerformanceOrder,
 };
 use encore_tests::fan::{reason, violated_fields};
 use encore_tests::world::World;
@@ -17,6 +18,7 @@ struct Programme {
     titles: [&'static str; 2],
     concerts: [Concert; 2],
     dates: [Performance; 4],
+    venues: [Venue; 2],
 }
 
 const DAY: std::time::Duration = std::time::Duration::from_hours(24);
@@ -30,19 +32,27 @@ impl Programme {
             artist: Title::parse("Beyoncé").expect("a name"),
             ..fixtures::concert()
         });
-        let venues = [0, 1].map(|_| fixtures::venue(fixtures::small_chart()));
+        let places = [("Köln", "DE", "Europe/Berlin"), ("Frankfurt", "US", "America/Indiana/Indianapolis")];
+        let venues = places.map(|(city, country, time_zone)| Venue {
+            place: Some(fixtures::place(city, country, time_zone)),
+            ..fixtures::venue(fixtures::small_chart())
+        });
         for (venue, concert) in venues.iter().zip(&concerts) {
             catalog.add_venue(venue.clone(), None).await.expect("a new venue");
             catalog.add_concert(concert.clone(), None).await.expect("a new concert");
         }
         let dates = [0, 1, 2, 3].map(|day: usize| {
             let date = fixtures::performance(concerts[day % 2].id, venues[day / 2].id);
-            Performance { starts_at: date.starts_at + DAY * u32::try_from(day).expect("small"), ..date }
+            let day = u32::try_from(day).expect("small");
+            let OnSaleWindow { opens_at, closes_at } = date.on_sale;
+            // What starts later goes on sale earlier.
+            let on_sale = OnSaleWindow { opens_at: opens_at - DAY * day / 100, closes_at };
+            Performance { starts_at: date.starts_at + DAY * day, on_sale, ..date }
         });
         for date in &dates {
             catalog.add_performance(date.clone(), None, None).await.expect("a new performance");
         }
-        Self { titles, concerts, dates }
+        Self { titles, concerts, dates, venues }
     }
 
     fn ids(&self, days: &[usize]) -> Vec<String> {
@@ -87,6 +97,11 @@ async fn anybody_finds_concerts_and_dates() {
             (ListPerformancesRequest { venue_id: programme.dates[3].venue.to_string(), ..all.clone() }, &[2, 3]),
             (ListPerformancesRequest { starts_from: moment(1), starts_before: moment(3), ..all.clone() }, &[1, 2]),
             (ListPerformancesRequest { on_sale_at: moment(3), ..all.clone() }, &[]),
+            (ListPerformancesRequest { city: "KOLN".into(), ..all.clone() }, &[0, 1]),
+            (ListPerformancesRequest { country_code: "US".into(), ..all.clone() }, &[2, 3]),
+            (ListPerformancesRequest { city: "Frankfurt".into(), country_code: "DE".into(), ..all.clone() }, &[]),
+            (ListPerformancesRequest { order: PerformanceOrder::OnSale.into(), ..all.clone() }, &[3, 2, 1, 0]),
+            (ListPerformancesRequest { order: PerformanceOrder::Title.into(), ..all.clone() }, &[1, 3, 0, 2]),
         ] {
             let page = list(channel, conditions.clone()).await.expect("dates");
             assert_eq!(ids(&page), programme.ids(days), "{conditions:?}");
@@ -112,6 +127,9 @@ async fn a_page_of_dates_belongs_to_its_conditions() {
         ListPerformancesRequest { starts_from: moment, ..next.clone() },
         ListPerformancesRequest { starts_before: moment, ..next.clone() },
         ListPerformancesRequest { on_sale_at: moment, ..next.clone() },
+        ListPerformancesRequest { city: "Köln".into(), ..next.clone() },
+        ListPerformancesRequest { country_code: "DE".into(), ..next.clone() },
+        ListPerformancesRequest { order: PerformanceOrder::Title.into(), ..next.clone() },
     ] {
         let refusal = list(world.channel(0), other).await.expect_err("other conditions");
         assert_eq!(violated_fields(&refusal), ["page_token"]);
@@ -136,4 +154,81 @@ async fn a_link_leads_to_a_date_with_its_concert() {
     assert_eq!(violated_fields(&refusal.expect_err("no UUID")), ["performance_id"]);
     let refusal = get(world.channel(0), fixtures::id()).await.expect_err("no such date");
     assert_eq!((refusal.code(), reason(&refusal).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+async fn titles(channel: &Channel, message: ListConcertsRequest) -> Result<(Vec<String>, String), Status> {
+    let page = CatalogServiceClient::new(channel.clone()).list_concerts(message).await?.into_inner();
+    Ok((page.concerts.into_iter().map(|concert| concert.title).collect(), page.next_page_token))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concerts_are_listed_by_place_and_title() {
+    for world in [World::embedded().await, World::durable(1).await] {
+        let programme = Programme::announce(&world).await;
+        let [renaissance, cowboy] = programme.titles;
+        let channel = world.channel(0);
+        let all = ListConcertsRequest { search: "beyonce".into(), ..ListConcertsRequest::default() };
+        let at = programme.dates[3].starts_at.timestamp();
+        let last_start = Some(prost_types::Timestamp { seconds: at, nanos: 0 });
+        for (conditions, expected) in [
+            (all.clone(), &[renaissance, cowboy][..]),
+            (ListConcertsRequest { order: ConcertOrder::Title.into(), ..all.clone() }, &[cowboy, renaissance]),
+            (ListConcertsRequest { city: "köln".into(), ..all.clone() }, &[renaissance, cowboy]),
+            (ListConcertsRequest { country_code: "FR".into(), ..all.clone() }, &[]),
+            (ListConcertsRequest { starts_from: last_start, ..all.clone() }, &[cowboy]),
+            (ListConcertsRequest { starts_from: last_start, country_code: "DE".into(), ..all.clone() }, &[]),
+        ] {
+            let (found, _) = titles(channel, conditions.clone()).await.expect("concerts");
+            assert_eq!(found, expected, "{conditions:?}");
+        }
+        let first = ListConcertsRequest { order: ConcertOrder::Title.into(), page_size: 1, ..all };
+        let (found, page_token) = titles(channel, first.clone()).await.expect("concerts");
+        assert_eq!(found, [cowboy]);
+        let next = ListConcertsRequest { page_token, ..first };
+        assert_eq!(
+            titles(channel, next.clone()).await.expect("concerts"),
+            (vec![renaissance.to_owned()], String::new())
+        );
+        for other in [
+            ListConcertsRequest { order: 0, ..next.clone() },
+            ListConcertsRequest { city: "Köln".into(), ..next.clone() },
+            ListConcertsRequest { country_code: "DE".into(), ..next.clone() },
+            ListConcertsRequest { starts_from: last_start, ..next.clone() },
+        ] {
+            let refusal = titles(channel, other).await.expect_err("other conditions");
+            assert_eq!(violated_fields(&refusal), ["page_token"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn venues_with_dates_are_listed_with_their_places() {
+    for world in [World::embedded().await, World::durable(1).await] {
+        let programme = Programme::announce(&world).await;
+        let unused = fixtures::venue(fixtures::small_chart());
+        world.ports.catalog.add_venue(unused, None).await.expect("a new venue");
+        let mut catalog = CatalogServiceClient::new(world.channel(0).clone());
+        let ids = programme.venues.each_ref().map(|venue| venue.id.to_string());
+        let all = ListVenuesRequest::default();
+        for (conditions, expected) in [
+            (all.clone(), &ids[..]),
+            (ListVenuesRequest { search: "gross koln".into(), ..all.clone() }, &ids[..1]),
+            (ListVenuesRequest { city: "Frankfurt".into(), ..all.clone() }, &ids[1..]),
+            (ListVenuesRequest { country_code: "DE".into(), ..all.clone() }, &ids[..1]),
+            (ListVenuesRequest { city: "Wien".into(), ..all.clone() }, &[]),
+        ] {
+            let found = catalog.list_venues(conditions.clone()).await.expect("venues").into_inner().venues;
+            let found: Vec<String> = found.into_iter().map(|venue| venue.venue_id).collect();
+            assert_eq!(found, expected, "{conditions:?}");
+        }
+        let first = ListVenuesRequest { page_size: 1, ..all };
+        let page = catalog.list_venues(first.clone()).await.expect("venues").into_inner();
+        let place = page.venues[0].place.as_ref().expect("a place");
+        assert_eq!([&place.city, &place.country_code, &place.time_zone], ["Köln", "DE", "Europe/Berlin"]);
+        let next = ListVenuesRequest { page_token: page.next_page_token, ..first };
+        let page = catalog.list_venues(next.clone()).await.expect("venues").into_inner();
+        assert_eq!((page.venues[0].venue_id.as_str(), page.next_page_token.as_str()), (ids[1].as_str(), ""));
+        let other = ListVenuesRequest { country_code: "DE".into(), ..next };
+        assert_eq!(violated_fields(&catalog.list_venues(other).await.expect_err("others")), ["page_token"]);
+    }
 }

@@ -11,6 +11,7 @@ use encore_grpc::GuardedRpcs;
 use encore_port_tests::fixtures;
 use encore_private_stores::localstripe;
 use encore_proto::admin::v1 as pb;
+use encore_proto::admin::v1::records_service_client::RecordsServiceClient;
 use encore_proto::admin::v1::webhook_service_client::WebhookServiceClient;
 use encore_proto::admin::v1::{WebhookDeliveryState, WebhookEndpointState};
 use encore_server::encore::Encore;
@@ -83,6 +84,17 @@ async fn operators_keep_endpoints() {
     let again = client(&operator).delete_endpoint(delete()).await.expect_err("it is gone");
     let gone = client(&operator).get_endpoint(get()).await.expect_err("it is gone");
     assert_eq!((reason(&again), reason(&gone)), ("NOT_FOUND".into(), "NOT_FOUND".into()));
+
+    let message = pb::ListAuditEntriesRequest { target_id: id(), ..pb::ListAuditEntriesRequest::default() };
+    let mut records = RecordsServiceClient::new(operator.channel.clone());
+    let noted =
+        records.list_audit_entries(operator.request(message)).await.expect("the audit log").into_inner().entries;
+    let rpcs: Vec<&str> = noted.iter().rev().map(|entry| entry.rpc.as_str()).collect();
+    let expected = ["CreateEndpoint", "UpdateEndpoint", "RotateSecret", "DeleteEndpoint"];
+    assert_eq!(rpcs, expected.map(|rpc| format!("WebhookService.{rpc}")));
+    assert!(noted.iter().all(|entry| entry.target_kind() == pb::AuditTargetKind::WebhookEndpoint), "{noted:?}");
+    let printed = format!("{noted:?}");
+    assert!(![secret.as_str(), rotated.secret.as_str()].iter().any(|secret| printed.contains(secret)), "{printed}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use encore_app::contexts::PerformanceContexts;
 use encore_app::webhooks::{WebhookParts, WebhookUseCases, WithSecret};
+use encore_domain::audit_log::StaffCall;
 use encore_domain::event::Event;
 use encore_domain::identity::session::Secret;
 use encore_domain::identity::{Caller, Role};
@@ -68,7 +69,7 @@ impl Bench {
     pub(crate) async fn add_anywhere(&self) -> EndpointId {
         let url = EndpointUrl::parse("https://hooks.example.com/").expect("a URL");
         let request = fixtures::request(self.operator);
-        let created = self.webhooks().create(self.caller(), url, WebhookFilter::default(), request).await;
+        let created = self.webhooks().create(self.call(), url, WebhookFilter::default(), request).await;
         created.expect("an endpoint").endpoint.id
     }
 
@@ -83,13 +84,18 @@ impl Bench {
         Caller { user: self.operator, role: Role::Operator }
     }
 
+    /// A call of the operator.
+    pub(crate) fn call(&self) -> StaffCall {
+        StaffCall { caller: self.caller(), rpc: "WebhookService", request: None }
+    }
+
     pub(crate) async fn add(&self, receiver: &Receiver) -> (EndpointId, Secret) {
         self.add_for(receiver, WebhookFilter::default()).await
     }
 
     pub(crate) async fn add_for(&self, receiver: &Receiver, filter: WebhookFilter) -> (EndpointId, Secret) {
         let url = EndpointUrl::parse(&receiver.url).expect("a URL");
-        let created = self.webhooks().create(self.caller(), url, filter, fixtures::request(self.operator)).await;
+        let created = self.webhooks().create(self.call(), url, filter, fixtures::request(self.operator)).await;
         let WithSecret { endpoint, secret } = created.expect("an endpoint");
         (endpoint.id, secret.expect("its secret"))
     }

@@ -113,7 +113,7 @@ async fn an_endpoint_that_is_gone_is_sent_nothing_until_it_is_enabled() {
         bench.clock.advance(Duration::from_hours(1));
         deliver(&deliverer).await;
         assert_eq!(receiver.ids(), std::slice::from_ref(&first));
-        let (enabled, missed) = bench.webhooks().enable(bench.caller(), endpoint).await.expect("the endpoint");
+        let (enabled, missed) = bench.webhooks().enable(bench.call(), endpoint).await.expect("the endpoint");
         assert_eq!((enabled.disabled, missed), (None, None));
         deliver(&deliverer).await;
         let mut expected = vec![first.clone(), first, second];
@@ -148,7 +148,7 @@ async fn an_endpoint_that_takes_nothing_for_three_days_is_disabled() {
         let next_day = fixtures::start() + Duration::from_hours(24);
         bench.event().await;
         bench.ports.outbox.forget(page.end, next_day, 100).await.expect("the store answers");
-        let (_, missed) = bench.webhooks().enable(bench.caller(), endpoint).await.expect("the endpoint");
+        let (_, missed) = bench.webhooks().enable(bench.call(), endpoint).await.expect("the endpoint");
         assert_eq!(missed, Some(next_day));
     }
 }
@@ -238,11 +238,7 @@ async fn while_a_secret_is_rotated_both_sign() {
     let bench = Bench::embedded().await;
     let (receiver, deliverer) = (Receiver::start().await, bench.deliverer());
     let (endpoint, _) = bench.add(&receiver).await;
-    bench
-        .webhooks()
-        .rotate_secret(bench.caller(), endpoint, fixtures::request(bench.operator))
-        .await
-        .expect("a secret");
+    bench.webhooks().rotate_secret(bench.call(), endpoint, fixtures::request(bench.operator)).await.expect("a secret");
     bench.event().await;
     deliver(&deliverer).await;
     bench.clock.advance(Duration::from_hours(24));

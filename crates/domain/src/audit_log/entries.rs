@@ -6,11 +6,12 @@ use crate::booking::seat_block::{SeatBlock, SeatUnblock};
 use crate::catalog::draft::{Draft, DraftState};
 use crate::catalog::{Concert, Performance, Venue};
 use crate::identity::Role;
-use crate::ids::{PerformanceId, UserId};
+use crate::ids::{EndpointId, PerformanceId, UserId};
 use crate::payment::refund::Cancelled;
 use crate::queue::{LanePass, Queue, QueueSettings};
 use crate::sales_switch::SalesSwitch;
 use crate::wallet::WalletEntry;
+use crate::webhook::WebhookEndpoint;
 
 impl StaffAct {
     fn entry(&self, target: AuditTarget, before: Facts, after: Facts) -> AuditEntry {
@@ -129,6 +130,22 @@ impl StaffAct {
         let is_stopped = |is_stopped: bool| vec![("is_stopped", is_stopped.to_string())];
         let before = is_stopped(before.is_some_and(|before| before.is_stopped));
         self.entry(AuditTarget::SalesSwitch, before, is_stopped(after.is_stopped))
+    }
+
+    /// An endpoint of webhooks was added.
+    pub fn added_endpoint(&self, endpoint: &WebhookEndpoint) -> AuditEntry {
+        self.entry(AuditTarget::WebhookEndpoint(endpoint.id.0), vec![], facts::endpoint(endpoint))
+    }
+
+    /// An endpoint of webhooks was changed, enabled or given another secret; none before if it could not be read.
+    pub fn changed_endpoint(&self, before: Option<&WebhookEndpoint>, after: &WebhookEndpoint) -> AuditEntry {
+        let before = before.map(facts::endpoint).unwrap_or_default();
+        self.entry(AuditTarget::WebhookEndpoint(after.id.0), before, facts::endpoint(after))
+    }
+
+    /// An endpoint of webhooks was removed; none if it could not be read.
+    pub fn removed_endpoint(&self, id: EndpointId, endpoint: Option<&WebhookEndpoint>) -> AuditEntry {
+        self.entry(AuditTarget::WebhookEndpoint(id.0), endpoint.map(facts::endpoint).unwrap_or_default(), vec![])
     }
 
     /// A fan was granted a lane.

@@ -1,13 +1,19 @@
 //! What is noted of a thing: its values by name.
 
 use chrono::SecondsFormat;
+use sha2::{Digest, Sha256};
 
 use crate::audit_log::AuditChange;
 use crate::catalog::draft::Draft;
 use crate::catalog::performance_change::Postponed;
+use crate::catalog::place::Place;
 use crate::catalog::{Concert, Performance, Venue};
 use crate::queue::QueueSettings;
 use crate::time::Timestamp;
+use crate::webhook::WebhookEndpoint;
+
+/// How much of the digest of a URL is noted, in bytes: enough to see that it changed.
+const URL_DIGEST_LEN: usize = 8;
 
 /// Values by name.
 pub(super) type Facts = Vec<(&'static str, String)>;
@@ -32,7 +38,12 @@ pub(super) fn moment(at: Timestamp) -> String {
 }
 
 pub(super) fn venue(venue: &Venue) -> Facts {
-    vec![("name", venue.name.as_str().to_owned()), ("seats_total", venue.chart.capacity().to_string())]
+    let mut facts = vec![("name", venue.name.as_str().to_owned()), ("seats_total", venue.chart.capacity().to_string())];
+    if let Some(Place { city, country, time_zone }) = &venue.place {
+        let (city, country) = (city.as_str().to_owned(), country.code().to_owned());
+        facts.extend([("city", city), ("country_code", country), ("time_zone", time_zone.name().to_owned())]);
+    }
+    facts
 }
 
 pub(super) fn concert(concert: &Concert) -> Facts {
@@ -98,6 +109,23 @@ pub(super) fn queue(settings: &QueueSettings) -> Facts {
         ("lanes", lanes.join(",")),
     ];
     facts.extend(settings.message.as_ref().map(|message| ("message", message.as_str().to_owned())));
+    facts
+}
+
+/// An endpoint of webhooks without its secrets, of which the URL may be one: its digest tells that it changed.
+pub(super) fn endpoint(endpoint: &WebhookEndpoint) -> Facts {
+    let WebhookEndpoint { url, filter, secrets, disabled, .. } = endpoint;
+    let digest = Sha256::digest(url.as_str());
+    let digest = digest[..URL_DIGEST_LEN].iter().map(|byte| format!("{byte:02x}")).collect();
+    let performances: Vec<String> = filter.performances.iter().map(ToString::to_string).collect();
+    let mut facts = vec![
+        ("url_origin", url.origin()),
+        ("url_digest", digest),
+        ("types", filter.kinds.join(",")),
+        ("performance_ids", performances.join(",")),
+        ("secret_id", secrets.current.id.to_string()),
+    ];
+    facts.extend(disabled.map(|disabled| ("disabled", disabled.why.as_str().to_uppercase())));
     facts
 }
 

@@ -1,20 +1,14 @@
-//! Searching the catalogue by words, and which performances are wanted.
+//! Searching the catalogue by words.
 
 use thiserror::Error;
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 
-use super::Performance;
-use crate::ids::{ConcertId, VenueId};
+use crate::catalog::folding::words_of;
 use crate::text::normalized;
-use crate::time::Timestamp;
 
 /// The longest text that is searched for, in characters.
 pub const SEARCH_MAX_CHARS: usize = 100;
 /// The most words of such a text.
 pub const SEARCH_MAX_WORDS: usize = 10;
-/// How much of a word is compared, in characters.
-const WORD_MAX_CHARS: usize = 40;
 
 /// The words by which something is found: without case, accents and punctuation, sorted, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,51 +60,10 @@ impl Search {
     }
 }
 
-fn words_of(text: &str) -> Vec<String> {
-    let plain: String = text.nfkd().flat_map(char::to_lowercase).filter(|letter| !is_combining_mark(*letter)).collect();
-    let words = plain.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(|word| word.chars().take(WORD_MAX_CHARS).collect()).collect()
-}
-
-/// Which performances are wanted. Without any of its conditions: all. Those that were withdrawn never are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PerformanceFilter {
-    /// Those of this concert.
-    pub concert: Option<ConcertId>,
-    /// Those whose concert is found by its title and artist.
-    pub search: Option<Search>,
-    /// Those at this venue.
-    pub venue: Option<VenueId>,
-    /// Those that start at this moment or later.
-    pub starts_from: Option<Timestamp>,
-    /// Those that start before this moment.
-    pub starts_before: Option<Timestamp>,
-    /// Those that are on sale at this moment.
-    pub on_sale_at: Option<Timestamp>,
-}
-
-impl PerformanceFilter {
-    /// All performances of a concert.
-    pub fn of_concert(concert: ConcertId) -> Self {
-        Self { concert: Some(concert), ..Self::default() }
-    }
-
-    /// Whether a performance whose concert has these words is wanted.
-    pub fn wants(&self, performance: &Performance, words: &SearchWords) -> bool {
-        let Self { concert, search, venue, starts_from, starts_before, on_sale_at } = self;
-        performance.amended.withdrawn_at.is_none()
-            && concert.is_none_or(|concert| performance.concert == concert)
-            && search.as_ref().is_none_or(|search| search.finds(words))
-            && venue.is_none_or(|venue| performance.venue == venue)
-            && starts_from.is_none_or(|from| performance.starts_at >= from)
-            && starts_before.is_none_or(|before| performance.starts_at < before)
-            && on_sale_at.is_none_or(|now| performance.on_sale.check(now).is_ok())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::folding::WORD_MAX_CHARS;
 
     fn finds(search: &str, text: &str) -> bool {
         Search::parse(search).expect("a search").finds(&SearchWords::of(&[text]))

@@ -3,9 +3,12 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 
 use crate::audit_log::StaffAct;
+use crate::catalog::listing::{
+    ConcertCursor, ConcertFilter, ConcertOrder, ListedVenue, PerformanceCursor, PerformanceFilter, PerformanceOrder,
+    VenueCursor, VenueFilter,
+};
 use crate::catalog::performance_change::ChangeCursor;
-use crate::catalog::search::{PerformanceFilter, Search};
-use crate::catalog::{Concert, OnSale, Performance, PerformanceCursor, Venue};
+use crate::catalog::{Concert, OnSale, Performance, Venue};
 use crate::error::{RequestError, Unavailable};
 use crate::event::QueueOpening;
 use crate::ids::{ConcertId, PerformanceId, VenueId};
@@ -22,7 +25,8 @@ use crate::time::Timestamp;
 /// neither an entry nor an event.
 ///
 /// # Contract
-/// - `keeps_a_venue`: it is read back as it was added, with its chart, slots, general admission areas, focal points and drawing
+/// - `keeps_a_venue`: it is read back as it was added, with its place, chart, slots, general admission areas, focal points and
+///   drawing; and without its chart
 /// - `keeps_a_large_venue`: 60,000 seats
 /// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added, with grades that have no price and with dates
 ///   from year 1 to year 9999
@@ -35,8 +39,14 @@ use crate::time::Timestamp;
 ///   `None` if the request added nothing
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for the methods that find
 ///   by request too
-/// - `finds_concerts_by_words`: [`Search::finds`] says which, in the same order and pages
+/// - `finds_concerts_by_words`: [`Search::finds`](crate::catalog::search::Search::finds) says which, in the same order and pages
+/// - `finds_concerts_by_place`: those with a performance at such a place that starts at that moment or later, and was not withdrawn
 /// - `finds_performances`: [`PerformanceFilter::wants`] says which, in the same order and pages
+/// - `finds_performances_by_place`: so for city and country; none at a venue whose place is not known
+/// - `orders_concerts_by_title`, `orders_performances`: in the order of [`ConcertOrder::cursor`] and [`PerformanceOrder::cursor`], each
+///   once, in pages of any size
+/// - `lists_venues`: those with a performance that was not withdrawn, by name and then by id, each once, in pages of any size
+/// - `finds_venues`: by words of name and city, by city, by country, and by a performance that starts at that moment or later
 /// - `patches_a_queue`: fields that the patch does not set keep their values; the returned settings are those that are read back
 /// - `repeats_a_queue_patch`: returns the settings as the first call left them, even if they were changed since, and changes
 ///   nothing. [`Catalog::find_patched`] returns the same; `None` if the request changed nothing
@@ -107,18 +117,29 @@ pub trait Catalog: Send + Sync {
     /// The venue of this id, with its chart.
     async fn venue(&self, id: VenueId) -> Result<Option<Venue>, Unavailable>;
 
+    /// The venue of this id, without its chart.
+    async fn listed_venue(&self, id: VenueId) -> Result<Option<ListedVenue>, Unavailable>;
+
     /// The concert of this id.
     async fn concert(&self, id: ConcertId) -> Result<Option<Concert>, Unavailable>;
 
     /// The concerts of these ids that exist, in any order, in one query.
     async fn concerts_by_id(&self, ids: &[ConcertId]) -> Result<Vec<Concert>, Unavailable>;
 
-    /// All concerts, or those that a search finds, by id.
+    /// The concerts that are wanted.
     async fn concerts(
         &self,
-        search: Option<Search>,
-        page: PageRequest<ConcertId>,
-    ) -> Result<Page<Concert, ConcertId>, Unavailable>;
+        filter: &ConcertFilter,
+        order: ConcertOrder,
+        page: PageRequest<ConcertCursor>,
+    ) -> Result<Page<Concert, ConcertCursor>, Unavailable>;
+
+    /// The venues that are wanted, by name, without their charts.
+    async fn venues(
+        &self,
+        filter: &VenueFilter,
+        page: PageRequest<VenueCursor>,
+    ) -> Result<Page<ListedVenue, VenueCursor>, Unavailable>;
 
     /// The performance of this id.
     async fn performance(&self, id: PerformanceId) -> Result<Option<Performance>, Unavailable>;
@@ -133,10 +154,11 @@ pub trait Catalog: Send + Sync {
         page: PageRequest<ChangeCursor>,
     ) -> Result<Page<Performance, ChangeCursor>, Unavailable>;
 
-    /// The performances that are wanted, by start and then id.
+    /// The performances that are wanted.
     async fn performances(
         &self,
         filter: &PerformanceFilter,
+        order: PerformanceOrder,
         page: PageRequest<PerformanceCursor>,
     ) -> Result<Page<Performance, PerformanceCursor>, Unavailable>;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use encore_domain::catalog::performance_change::ChangeCursor;
 use encore_domain::catalog::search::SearchWords;
-use encore_domain::catalog::{Concert, Performance, PerformanceCursor, Venue};
+use encore_domain::catalog::sort_key::SortKey;
+use encore_domain::catalog::{Concert, Performance, Venue};
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
 use encore_domain::queue::Queue;
 use encore_domain::time::Timestamp;
@@ -25,9 +26,11 @@ pub struct CatalogRecords {
     pub concerts: BTreeMap<ConcertId, Concert>,
     /// The words of each concert.
     pub words: HashMap<ConcertId, SearchWords>,
+    /// The title of each concert as it is sorted.
+    pub titles: HashMap<ConcertId, SortKey>,
     pub performances: HashMap<PerformanceId, Performance>,
-    pub by_concert: HashMap<ConcertId, BTreeSet<PerformanceCursor>>,
-    pub by_start: BTreeSet<PerformanceCursor>,
+    pub by_concert: HashMap<ConcertId, BTreeSet<(Timestamp, PerformanceId)>>,
+    pub by_start: BTreeSet<(Timestamp, PerformanceId)>,
     pub by_end_of_sale: BTreeSet<(Timestamp, PerformanceId)>,
     /// Those that were changed after they were published, by when they were changed last.
     pub by_change: BTreeSet<ChangeCursor>,
@@ -51,6 +54,7 @@ impl CatalogRecords {
     /// Adds a concert.
     pub fn add_concert(&mut self, concert: Concert) {
         self.words.insert(concert.id, concert.search_words());
+        self.titles.insert(concert.id, SortKey::of(concert.title.as_str()));
         self.concerts.insert(concert.id, concert);
     }
 

@@ -1,6 +1,7 @@
 //! Concerts and performances that are found by words and other conditions.
 
-use encore_domain::catalog::search::{PerformanceFilter, Search};
+use encore_domain::catalog::listing::{ConcertFilter, ConcertOrder, PerformanceFilter, PerformanceOrder};
+use encore_domain::catalog::search::Search;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, Title};
 
 use crate::RecordBench;
@@ -9,12 +10,12 @@ use crate::fixtures::{at_secs, concert, performance, small_chart, venue};
 use crate::paging::{SIZES, read_all};
 
 /// A concert with another title and artist.
-fn named(title: &str, artist: &str) -> Concert {
+pub(super) fn named(title: &str, artist: &str) -> Concert {
     let title_of = |text| Title::parse(text).expect("a title");
     Concert { title: title_of(title), artist: title_of(artist), ..concert() }
 }
 
-fn search(text: &str) -> Search {
+pub(super) fn search(text: &str) -> Search {
     Search::parse(text).expect("words")
 }
 
@@ -43,7 +44,8 @@ pub async fn finds_concerts_by_words(bench: RecordBench) {
     ] {
         let expected: Vec<Concert> = found.iter().map(|index: &usize| concerts[*index].clone()).collect();
         for size in SIZES {
-            let listed = read_all(size, |page| bench.catalog.concerts(Some(search(text)), page)).await;
+            let filter = ConcertFilter::of_search(search(text));
+            let listed = read_all(size, |page| bench.catalog.concerts(&filter, ConcertOrder::Creation, page)).await;
             assert_eq!(listed, expected, "{text:?} by {size}");
         }
     }
@@ -87,12 +89,13 @@ pub async fn finds_performances(bench: RecordBench) {
     ] {
         let expected: Vec<Performance> = found.iter().map(|index: &usize| dates[*index].clone()).collect();
         for size in SIZES {
-            let listed = read_all(size, |page| bench.catalog.performances(&filter, page)).await;
+            let listed =
+                read_all(size, |page| bench.catalog.performances(&filter, PerformanceOrder::Start, page)).await;
             assert_eq!(listed, expected, "{filter:?} by {size}");
         }
     }
     let everything = PerformanceFilter::default();
-    let all = read_all(100, |page| bench.catalog.performances(&everything, page)).await;
+    let all = read_all(100, |page| bench.catalog.performances(&everything, PerformanceOrder::Start, page)).await;
     assert_eq!(all.len(), dates.len() + 1);
     assert!(all.is_sorted_by_key(|performance| (performance.starts_at, performance.id)));
 }

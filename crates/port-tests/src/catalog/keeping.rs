@@ -1,7 +1,11 @@
 //! Venues, concerts and performances that are added and listed.
 
-use encore_domain::catalog::search::PerformanceFilter;
-use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList};
+use encore_domain::catalog::listing::{
+    ConcertFilter, ConcertOrder, ListedVenue, PerformanceCursor, PerformanceFilter, PerformanceOrder,
+};
+use encore_domain::catalog::place::Place;
+use encore_domain::catalog::sort_key::SortKey;
+use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Venue};
 use encore_domain::ids::PerformanceId;
 use encore_domain::page::PageRequest;
 use encore_domain::queue::QueuePatch;
@@ -13,15 +17,21 @@ use crate::RecordBench;
 use crate::answers::{assert_reused, made, repeated};
 use crate::fixtures::{
     LARGE_CHART_SEATS, accessible_chart, act, altered, at_secs, concert, drawn_chart, festival_chart, id, just_before,
-    large_chart, performance, pre_queue, queue, queue_settings, small_chart, start, venue,
+    large_chart, performance, place, pre_queue, queue, queue_settings, small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 
+fn seoul() -> Place {
+    place("서울", "KR", "Asia/Seoul")
+}
+
 pub async fn keeps_a_venue(bench: RecordBench) {
     for chart in [small_chart(), accessible_chart(), festival_chart(20_000), drawn_chart()] {
-        let wanted = venue(chart);
+        let wanted = Venue { place: chart.areas().is_empty().then(seoul), ..venue(chart) };
         let request = bench.operator_request().await;
         assert_eq!(made(bench.catalog.add_venue(wanted.clone(), Some(act(request))).await), wanted);
+        let listed = ListedVenue { id: wanted.id, name: wanted.name.clone(), place: wanted.place.clone() };
+        assert_eq!(bench.catalog.listed_venue(wanted.id).await.expect("the store answers"), Some(listed));
         assert_eq!(bench.catalog.venue(wanted.id).await.expect("the store answers"), Some(wanted));
     }
 }
@@ -68,6 +78,7 @@ pub async fn keeps_a_performance(bench: RecordBench) {
 pub async fn finds_nothing(bench: RecordBench) {
     let known = bench.open_sale().await;
     assert_eq!(bench.catalog.venue(id()).await.expect("the store answers"), None);
+    assert_eq!(bench.catalog.listed_venue(id()).await.expect("the store answers"), None);
     assert_eq!(bench.catalog.concert(id()).await.expect("the store answers"), None);
     assert_eq!(bench.catalog.performance(id()).await.expect("the store answers"), None);
 
@@ -87,7 +98,9 @@ pub async fn pages_concerts(bench: RecordBench) {
         made(bench.catalog.add_concert(concerts[index].clone(), None).await);
     }
     for size in SIZES {
-        assert_eq!(read_all(size, |page| bench.catalog.concerts(None, page)).await, concerts, "by {size}");
+        let filter = ConcertFilter::default();
+        let listed = read_all(size, |page| bench.catalog.concerts(&filter, ConcertOrder::Creation, page)).await;
+        assert_eq!(listed, concerts, "by {size}");
     }
 }
 
@@ -105,7 +118,7 @@ pub async fn pages_performances(bench: RecordBench) {
     let expected: Vec<Performance> = [4, 5, 2, 3, 0, 1].map(|index: usize| dates[index].clone()).into();
     for size in SIZES {
         let filter = PerformanceFilter::of_concert(show.id);
-        let listed = read_all(size, |page| bench.catalog.performances(&filter, page)).await;
+        let listed = read_all(size, |page| bench.catalog.performances(&filter, PerformanceOrder::Start, page)).await;
         assert_eq!(listed, expected, "by {size}");
     }
     assert_eq!(bench.all_performances(other.concert).await, [other]);
@@ -117,10 +130,11 @@ pub async fn starts_a_page_of_performances_anywhere(bench: RecordBench) {
     let before = [(Timestamp::MIN_UTC, max), (just_before(sale.starts_at), max), (sale.starts_at, nil)];
     let behind = [(sale.starts_at, sale.id), (sale.starts_at, max), (Timestamp::MAX_UTC, nil)];
     let found = async |after| {
-        let page = PageRequest { after: Some(after), size: 10 };
+        let (at, id) = after;
+        let page = PageRequest { after: Some(PerformanceCursor { title: SortKey::default(), at, id }), size: 10 };
         bench
             .catalog
-            .performances(&PerformanceFilter::of_concert(sale.concert), page)
+            .performances(&PerformanceFilter::of_concert(sale.concert), PerformanceOrder::Start, page)
             .await
             .expect("the store answers")
             .items

@@ -8,6 +8,7 @@ pub mod import_venue;
 pub mod make_token_key;
 pub mod migrate;
 pub mod not_examined;
+mod place;
 pub mod replay;
 pub mod revise_venue;
 pub mod serve;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::audit_log::StaffAct;
 use crate::error::{RequestError, Unavailable};
 use crate::event::OutboxPlace;
 use crate::ids::EndpointId;
@@ -39,6 +40,8 @@ pub struct Rotated {
 
 /// The endpoints that events are sent to.
 ///
+/// Whoever adds or changes one hands in the act, which is noted in the audit log. Without an act there is no entry.
+///
 /// # Contract
 /// - `adding`: an endpoint is found as it was added
 /// - `repeating_an_addition`: the same request answers [`Applied::Before`] with the endpoint as it is now and adds nothing, and
@@ -50,6 +53,8 @@ pub struct Rotated {
 /// - `rotating`: the new secret is the current one, and the one before stays live for a time; a third ends the first
 /// - `repeating_a_rotation`: the same request rotates once and tells which secret it made
 /// - `enabling`: an endpoint that was disabled is sent to again; deliveries that wait are due at once
+/// - `noting`: each change that an act makes has an entry in the audit log, without a secret; none of a repeat, a refusal, or of enabling
+///   what is not disabled
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait WebhookEndpoints: Send + Sync {
@@ -59,6 +64,7 @@ pub trait WebhookEndpoints: Send + Sync {
         endpoint: WebhookEndpoint,
         cursor: OutboxPlace,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<WebhookEndpoint>, RequestError<AddEndpointRefusal>>;
 
     /// The endpoint that an earlier request added.
@@ -76,10 +82,11 @@ pub trait WebhookEndpoints: Send + Sync {
         id: EndpointId,
         url: EndpointUrl,
         filter: WebhookFilter,
+        act: Option<StaffAct>,
     ) -> Result<Option<WebhookEndpoint>, Unavailable>;
 
     /// Removes an endpoint. Returns whether there was one.
-    async fn remove(&self, id: EndpointId, at: Timestamp) -> Result<bool, Unavailable>;
+    async fn remove(&self, id: EndpointId, at: Timestamp, act: Option<StaffAct>) -> Result<bool, Unavailable>;
 
     /// Gives an endpoint a new secret.
     async fn rotate(
@@ -88,8 +95,14 @@ pub trait WebhookEndpoints: Send + Sync {
         secret: EndpointSecret,
         now: Timestamp,
         request: RequestKey,
+        act: Option<StaffAct>,
     ) -> Result<Applied<Rotated>, RequestError<NoSuchEndpoint>>;
 
     /// Enables an endpoint, and tries the deliveries that wait anew. Changes nothing if it is not disabled.
-    async fn enable(&self, id: EndpointId, now: Timestamp) -> Result<Option<WebhookEndpoint>, Unavailable>;
+    async fn enable(
+        &self,
+        id: EndpointId,
+        now: Timestamp,
+        act: Option<StaffAct>,
+    ) -> Result<Option<WebhookEndpoint>, Unavailable>;
 }

@@ -1,0 +1,6 @@
+ALTER TABLE venues
+    DROP CONSTRAINT venues_place,
+    DROP COLUMN time_zone,
+    DROP COLUMN country,
+    DROP COLUMN city_key,
+    DROP COLUMN city;

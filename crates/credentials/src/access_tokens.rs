@@ -66,16 +66,15 @@ impl AccessTokens for SignedAccessTokens {
             return None;
         }
         let (keys, digest) = (self.0.keys(), TokenDigest::of(token));
-        let verified = match keys.verified.get(digest) {
-            Some(verified) => verified,
-            None => {
-                let signed = keys.access.verify(token, now)?;
-                let verified = VerifiedToken::new(payload(&signed.claims)?, signed.until);
-                if now < verified.until {
-                    keys.verified.insert(digest, verified);
-                }
-                verified
+        let verified = if let Some(verified) = keys.verified.get(digest) {
+            verified
+        } else {
+            let signed = keys.access.verify(token, now)?;
+            let verified = VerifiedToken::new(payload(&signed.claims)?, signed.until);
+            if now < verified.until {
+                keys.verified.insert(digest, verified);
             }
+            verified
         };
         (now < verified.until).then_some(verified.payload)
     }

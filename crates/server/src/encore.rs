@@ -5,13 +5,12 @@ mod events;
 mod money;
 mod runtime;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use encore_app::admin::AdminUseCases;
 use encore_app::audit::{AuditParts, AuditUseCases};
 use encore_app::booking::{BookingParts, BookingUseCases};
-use encore_app::caller_limits::{CallerLimits, CallerTerms};
+use encore_app::caller_limits::CallerTerms;
 use encore_app::cancellation::{CancellationParts, CancellationUseCases};
 use encore_app::card_hints::CardHints;
 use encore_app::card_saga::CardSaga;
@@ -35,10 +34,9 @@ use encore_domain::identity::session::SessionTerms;
 use encore_domain::payment::refund::CancellationPolicy;
 use encore_domain::queue::ceilings::QueueCeilings;
 use encore_grpc::{Api, ConnectionLimits, GuardedRpcs, ListenerTls, TrustedProxies};
-use encore_memory_store::MemoryRateLimits;
 use encore_payment_gateway::WebhookSecrets;
 
-use self::accounts::{email_verifications, identity, password_resets, personal_data, sessions};
+use self::accounts::{caller_limits, email_verifications, identity, password_resets, personal_data, sessions};
 use self::events::{
     alarm_conditions, event_backlog, notifier, queue_fact_publisher, relay, seat_relay, webhook_deliverer, webhooks,
 };
@@ -91,11 +89,9 @@ impl Encore {
         let event_log = EventLogUseCases::new(ports.outbox.clone(), runtime.contexts.clone());
         let webhooks = webhooks(&ports, runtime.contexts.clone());
         let cards = card_payments(&ports, &runtime, saga);
-        let sales = sales(&ports, &runtime);
-        let card_hints = card_hints(&ports);
+        let (sales, card_hints) = (sales(&ports, &runtime), card_hints(&ports));
         let parts = queue_parts(&ports, &runtime);
-        let caller_limits =
-            CallerLimits::new(ports.rate_limits.clone(), Arc::new(MemoryRateLimits::default()), ports.clock.clone());
+        let caller_limits = caller_limits(&ports);
         let Runtime { contexts, seat_map, guard, .. } = runtime;
         let Ports { clock, ids, access_tokens, queue_tokens, page_tokens, users, .. } = ports;
         let Ports { catalog, drafts, reservations, seat_blocks, refunds, audit_log, sales_records, .. } = ports;

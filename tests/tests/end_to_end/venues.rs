@@ -161,17 +161,17 @@ async fn a_revision_is_refused_with_every_violation() {
     assert_eq!(reason(&refusal), "ROLE_NOT_ALLOWED");
 }
 
-fn place(city: &str, country_code: &str, time_zone: &str) -> Option<Place> {
+fn place(city: &str, country_code: &str, time_zone: &str) -> Place {
     let [city, country_code, time_zone] = [city, country_code, time_zone].map(str::to_owned);
-    Some(Place { city, country_code, time_zone })
+    Place { city, country_code, time_zone }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_venue_has_a_place_from_its_import_or_a_revision() {
     for world in [World::durable(2).await, World::embedded().await] {
         let operator = world.operator().await;
-        let there = place("Buenos  Aires", "AR", "america/argentina/buenos_aires");
-        let kept = place("Buenos Aires", "AR", "America/Argentina/Buenos_Aires");
+        let there = Some(place("Buenos  Aires", "AR", "america/argentina/buenos_aires"));
+        let kept = Some(place("Buenos Aires", "AR", "America/Argentina/Buenos_Aires"));
         let message = ImportVenueRequest { request_id: request_id(), plan_json: PLAN.to_owned(), place: there };
         let first = operator.admin().import_venue(operator.request(message)).await.expect("imported").into_inner();
         let with_place = first.venue.expect("a venue");
@@ -196,7 +196,7 @@ async fn a_venue_has_a_place_from_its_import_or_a_revision() {
         let unknown = GetVenueRequest { venue_id: sale.to_string() };
         assert_eq!(catalog.get_venue(unknown).await.expect_err("no venue").code(), Code::NotFound);
 
-        let broken = ReviseVenueRequest { place: place("", "UK", "Mars/Olympus"), ..message };
+        let broken = ReviseVenueRequest { place: Some(place("", "UK", "Mars/Olympus")), ..message };
         let refusal = revised(&operator, broken).await.expect_err("no such place");
         assert_eq!(violated_fields(&refusal), ["place.city", "place.country_code", "place.time_zone"]);
         let broken =

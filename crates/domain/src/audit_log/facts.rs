@@ -1,5 +1,7 @@
 //! What is noted of a thing: its values by name.
 
+use std::fmt::Write;
+
 use chrono::SecondsFormat;
 use sha2::{Digest, Sha256};
 
@@ -116,7 +118,11 @@ pub(super) fn queue(settings: &QueueSettings) -> Facts {
 pub(super) fn endpoint(endpoint: &WebhookEndpoint) -> Facts {
     let WebhookEndpoint { url, filter, secrets, disabled, .. } = endpoint;
     let digest = Sha256::digest(url.as_str());
-    let digest = digest[..URL_DIGEST_LEN].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest[..URL_DIGEST_LEN].iter().fold(String::new(), |mut text, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
     let performances: Vec<String> = filter.performances.iter().map(ToString::to_string).collect();
     let mut facts = vec![
         ("url_origin", url.origin()),

@@ -66,10 +66,10 @@ impl ClientContext for BrokerLog {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
-        match error.rdkafka_error_code() {
-            // The end of a partition is no failure. That all brokers are down follows what is wrong with each, and would hide it.
-            Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AllBrokersDown) => return,
-            _ => {}
+        // The end of a partition is no failure. That all brokers are down follows what is wrong with each, and would hide it.
+        let says_nothing = [RDKafkaErrorCode::PartitionEOF, RDKafkaErrorCode::AllBrokersDown];
+        if error.rdkafka_error_code().is_some_and(|code| says_nothing.contains(&code)) {
+            return;
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }

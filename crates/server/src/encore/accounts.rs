@@ -1,11 +1,15 @@
 //! The wiring of accounts: identity, sessions, and what is sent and read for their users.
 
+use std::sync::Arc;
+
 use encore_app::booking::BookingUseCases;
+use encore_app::caller_limits::CallerLimits;
 use encore_app::email_verifications::{EmailVerificationParts, EmailVerificationUseCases};
 use encore_app::identity::{IdentityParts, IdentityUseCases};
 use encore_app::password_resets::{PasswordResetParts, PasswordResetUseCases};
 use encore_app::personal_data::{PersonalDataParts, PersonalDataUseCases};
 use encore_app::sessions::{SessionParts, SessionUseCases};
+use encore_memory_store::MemoryRateLimits;
 
 use crate::ports::Ports;
 use crate::system::cores;
@@ -73,4 +77,9 @@ pub(super) fn personal_data(ports: &Ports, booking: &BookingUseCases) -> Persona
         audit_log: ports.audit_log.clone(),
         clock: ports.clock.clone(),
     })
+}
+
+/// Limits are counted in this process while the store for them is away.
+pub(super) fn caller_limits(ports: &Ports) -> CallerLimits {
+    CallerLimits::new(ports.rate_limits.clone(), Arc::new(MemoryRateLimits::default()), ports.clock.clone())
 }

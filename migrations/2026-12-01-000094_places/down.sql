@@ -1,5 +1,5 @@
 ALTER TABLE venues
-    DROP CONSTRAINT venues_place,
+    DROP CONSTRAINT venues_location,
     DROP COLUMN time_zone,
     DROP COLUMN country,
     DROP COLUMN city_key,

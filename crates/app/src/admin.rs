@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encore_domain::audit_log::{StaffAct, StaffCall};
+use encore_domain::catalog::location::Location;
 use encore_domain::catalog::performance_change::Amendments;
-use encore_domain::catalog::place::Place;
 use encore_domain::catalog::seat_chart::{Grade, SeatChart};
 use encore_domain::catalog::venue_revision::VenueRevision;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Title, Venue};
@@ -109,11 +109,11 @@ impl AdminUseCases {
     pub async fn import_venue(
         &self,
         plan_json: String,
-        place: Option<Place>,
+        location: Option<Location>,
         call: Option<StaffCall>,
     ) -> Result<ImportedVenue, AppError> {
         let (added, warnings) = match read_plan(plan_json).await {
-            Ok(plan) => (self.add_venue(plan.name, place, plan.chart, call).await, plan.warnings),
+            Ok(plan) => (self.add_venue(plan.name, location, plan.chart, call).await, plan.warnings),
             Err(refused) => (Err(refused), Vec::new()),
         };
         let venue = self.or_venue_added_before(added, call).await?;
@@ -141,18 +141,18 @@ impl AdminUseCases {
         let chart = revision.apply(&before.chart).map_err(|violations| {
             AppError::Invalid(violations.into_iter().map(|it| Violation::new(it.field, it.rule)).collect())
         })?;
-        let place = revision.place.or_else(|| before.place.clone());
-        self.add_venue(before.name.clone(), place, chart, call).await
+        let location = revision.location.or_else(|| before.location.clone());
+        self.add_venue(before.name.clone(), location, chart, call).await
     }
 
     async fn add_venue(
         &self,
         name: Title,
-        place: Option<Place>,
+        location: Option<Location>,
         chart: SeatChart,
         call: Option<StaffCall>,
     ) -> Result<Venue, AppError> {
-        let venue = Venue { id: VenueId(self.ids.next()), name, place, chart, created_at: self.clock.now() };
+        let venue = Venue { id: VenueId(self.ids.next()), name, location, chart, created_at: self.clock.now() };
         Ok(self.catalog.add_venue(venue, call.map(|call| self.act(call))).await?.into_inner())
     }
 

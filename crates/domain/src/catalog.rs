@@ -5,8 +5,8 @@ pub mod draft;
 pub mod drawing;
 mod folding;
 pub mod listing;
+pub mod location;
 pub mod performance_change;
-pub mod place;
 pub mod row_layout;
 pub mod search;
 pub mod seat_chart;
@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::catalog::location::Location;
 use crate::catalog::performance_change::Amendments;
-use crate::catalog::place::Place;
 use crate::catalog::search::SearchWords;
 use crate::catalog::seat_chart::SeatChart;
 use crate::catalog::slot::Slot;
@@ -71,7 +71,7 @@ pub struct Venue {
     /// Shown to people.
     pub name: Title,
     /// Where it is. Venues that were imported without it have none.
-    pub place: Option<Place>,
+    pub location: Option<Location>,
     /// Its sections, rows, seats and grades.
     pub chart: SeatChart,
     /// When it was imported.
@@ -81,7 +81,7 @@ pub struct Venue {
 impl Venue {
     /// The words by which it is found: those of its name and its city.
     pub fn search_words(&self) -> SearchWords {
-        let city = self.place.as_ref().map_or("", |place| place.city.as_str());
+        let city = self.location.as_ref().map_or("", |location| location.city.as_str());
         SearchWords::of(&[self.name.as_str(), city])
     }
 }

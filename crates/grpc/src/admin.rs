@@ -28,9 +28,9 @@ use crate::calls::Calls;
 use crate::catalog::{concert_to_proto, summary_to_proto};
 use crate::fields::Fields;
 use crate::identity::role_from_proto;
+use crate::locations::optional_location;
 use crate::new_performance::new_performance;
 use crate::page_token::Listings;
-use crate::places::optional_place;
 use crate::queue_admin::{self, grant_time, queue_patch, queue_to_change, settings_to_proto};
 use crate::seat_blocks::{BLOCKED_PAGE_MAX, block_to_proto, blocked_to_proto, seat_list, unblock_to_proto};
 use crate::sent_body::sent_body;
@@ -67,13 +67,13 @@ impl AdminService for AdminApi {
         let message = request.into_inner();
         let mut fields = Fields::default();
         let key = fields.optional_request(caller.user, &message.request_id, &sent.of("ImportVenue", &message));
-        let place = optional_place(&mut fields, message.place.as_ref());
-        let (Some(key), Some(place)) = (key, place) else {
+        let location = optional_location(&mut fields, message.location.as_ref());
+        let (Some(key), Some(location)) = (key, location) else {
             return Err(fields.into_status());
         };
         let admin = self.admin.clone();
         let call = StaffCall { caller, rpc: "AdminService.ImportVenue", request: key };
-        let importing = async move { admin.import_venue(message.plan_json, place, Some(call)).await };
+        let importing = async move { admin.import_venue(message.plan_json, location, Some(call)).await };
         let imported = self.calls.write(importing).await?;
         Ok(Response::new(imported_to_proto(&imported)))
     }

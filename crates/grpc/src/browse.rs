@@ -1,31 +1,31 @@
 //! Decodes what listings of the catalogue want, and binds their page tokens to it.
 
 use encore_domain::catalog::listing::{
-    ConcertFilter, ConcertOrder, ListedVenue, PerformanceFilter, PerformanceOrder, PlaceFilter, VenueFilter,
+    ConcertFilter, ConcertOrder, ListedVenue, LocationFilter, PerformanceFilter, PerformanceOrder, VenueFilter,
 };
-use encore_domain::catalog::place::{City, Country};
+use encore_domain::catalog::location::{City, Country};
 use encore_domain::catalog::search::Search;
 use encore_domain::time::Timestamp;
 use encore_proto::catalog::v1 as pb;
 
 use crate::fields::Fields;
-use crate::places::place_to_proto;
+use crate::locations::location_to_proto;
 
 /// The words to search for; none if the field is empty.
 fn search(fields: &mut Fields, text: &str) -> Option<Search> {
     if text.is_empty() { None } else { fields.read("search", Search::parse(text)) }
 }
 
-fn place_filter(fields: &mut Fields, city: &str, country: &str) -> PlaceFilter {
+fn location_filter(fields: &mut Fields, city: &str, country: &str) -> LocationFilter {
     let city = if city.is_empty() { None } else { fields.read("city", City::parse(city)) };
     let country = if country.is_empty() { None } else { fields.read("country_code", Country::parse(country)) };
-    PlaceFilter { city: city.map(|city| city.key()), country }
+    LocationFilter { city: city.map(|city| city.key()), country }
 }
 
 pub(crate) fn concert_filter(fields: &mut Fields, message: &pb::ListConcertsRequest) -> ConcertFilter {
     ConcertFilter {
         search: search(fields, &message.search),
-        place: place_filter(fields, &message.city, &message.country_code),
+        location: location_filter(fields, &message.city, &message.country_code),
         starts_from: fields.optional_timestamp("starts_from", message.starts_from.as_ref()),
     }
 }
@@ -35,7 +35,7 @@ pub(crate) fn performance_filter(fields: &mut Fields, message: &pb::ListPerforma
         concert: fields.optional_id("concert_id", &message.concert_id),
         search: search(fields, &message.search),
         venue: fields.optional_id("venue_id", &message.venue_id),
-        place: place_filter(fields, &message.city, &message.country_code),
+        location: location_filter(fields, &message.city, &message.country_code),
         starts_from: fields.optional_timestamp("starts_from", message.starts_from.as_ref()),
         starts_before: fields.optional_timestamp("starts_before", message.starts_before.as_ref()),
         on_sale_at: fields.optional_timestamp("on_sale_at", message.on_sale_at.as_ref()),
@@ -45,7 +45,7 @@ pub(crate) fn performance_filter(fields: &mut Fields, message: &pb::ListPerforma
 pub(crate) fn venue_filter(fields: &mut Fields, message: &pb::ListVenuesRequest) -> VenueFilter {
     VenueFilter {
         search: search(fields, &message.search),
-        place: place_filter(fields, &message.city, &message.country_code),
+        location: location_filter(fields, &message.city, &message.country_code),
         starts_from: fields.optional_timestamp("starts_from", message.starts_from.as_ref()),
     }
 }
@@ -100,6 +100,6 @@ pub(crate) fn listed_venue_to_proto(venue: &ListedVenue) -> pb::Venue {
     pb::Venue {
         venue_id: venue.id.to_string(),
         name: venue.name.as_str().to_owned(),
-        place: venue.place.as_ref().map(place_to_proto),
+        location: venue.location.as_ref().map(location_to_proto),
     }
 }

@@ -22,8 +22,8 @@ use crate::browse::{
 };
 use crate::calls::Calls;
 use crate::fields::Fields;
+use crate::locations::location_to_proto;
 use crate::page_token::{Listing, Listings};
-use crate::places::place_to_proto;
 use crate::queue_pass::queue_pass;
 use crate::seat_chart::{
     CHART_PAGE_DEFAULT, SEATS_MAX_BYTES, SEATS_PAGE_MAX, chart_to_proto, prices_to_proto, seat_bytes,
@@ -263,7 +263,7 @@ pub(crate) fn summary_to_proto(summary: &PerformanceSummary) -> pb::Performance 
         has_queue: performance.has_queue,
         postponed_from: postponed.map(|postponed| timestamp(postponed.from)),
         refunds_until: postponed.map(|postponed| timestamp(postponed.refunds_until)),
-        place: venue.place.as_ref().map(place_to_proto),
+        location: venue.location.as_ref().map(location_to_proto),
     }
 }
 

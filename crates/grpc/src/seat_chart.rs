@@ -139,8 +139,8 @@ pub(crate) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use encore_domain::catalog::location::{City, Country, Location, TimeZone};
     use encore_domain::catalog::performance_change::Amendments;
-    use encore_domain::catalog::place::{City, Country, Place, TimeZone};
     use encore_domain::catalog::seat_chart::{
         CHART_NAME_MAX_LEN, GRADES_PER_VENUE_MAX, PlannedArea, PlannedRow, PlannedSeat, PlannedSection,
         SECTIONS_PER_VENUE_MAX,
@@ -211,7 +211,7 @@ pub(crate) mod tests {
             has_queue: false,
             amended: Amendments::default(),
         };
-        let place = Place {
+        let location = Location {
             city: City::parse(&"ü".repeat(100)).expect("a city"),
             country: Country::parse("AR").expect("a country"),
             time_zone: TimeZone::parse("America/Argentina/ComodRivadavia").expect("a time zone"),
@@ -219,7 +219,7 @@ pub(crate) mod tests {
         PerformanceContext {
             performance: Arc::new(performance),
             concert: Arc::new(Concert { id: ConcertId(id), title: title(), artist: title(), created_at }),
-            venue: Arc::new(Venue { id: VenueId(id), name: title(), place: Some(place), chart, created_at }),
+            venue: Arc::new(Venue { id: VenueId(id), name: title(), location: Some(location), chart, created_at }),
         }
     }
 

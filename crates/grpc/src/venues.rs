@@ -8,7 +8,7 @@ use encore_proto::admin::v1 as pb;
 use encore_proto::catalog::v1::PlanPoint;
 
 use crate::fields::Fields;
-use crate::places::{optional_place, place_to_proto};
+use crate::locations::{location_to_proto, optional_location};
 
 pub(crate) fn imported_to_proto(imported: &ImportedVenue) -> pb::ImportVenueResponse {
     let warnings = imported.warnings.iter();
@@ -16,7 +16,7 @@ pub(crate) fn imported_to_proto(imported: &ImportedVenue) -> pb::ImportVenueResp
     pb::ImportVenueResponse { venue: Some(venue_to_proto(&imported.venue)), warnings: warnings.collect() }
 }
 
-/// The changes of a revision; none if a point or the place is invalid. The use case checks them against the venue.
+/// The changes of a revision; none if a point or the location is invalid. The use case checks them against the venue.
 pub(crate) fn revision(fields: &mut Fields, message: pb::ReviseVenueRequest) -> Option<VenueRevision> {
     let of_plan = match &message.focal_point {
         Some(focal_point) => point(fields, "focal_point", Some(focal_point)).map(Some),
@@ -28,7 +28,7 @@ pub(crate) fn revision(fields: &mut Fields, message: pb::ReviseVenueRequest) -> 
         let focal_point = point(fields, &field, section.focal_point.as_ref());
         of_sections.push(focal_point.map(|focal_point| (section.section.clone(), focal_point)));
     }
-    let place = optional_place(fields, message.place.as_ref());
+    let location = optional_location(fields, message.location.as_ref());
     let area = |area: pb::NewGeneralAdmissionArea| {
         let pb::NewGeneralAdmissionArea { name, grade, capacity } = area;
         NewArea { name, grade, capacity }
@@ -39,7 +39,7 @@ pub(crate) fn revision(fields: &mut Fields, message: pb::ReviseVenueRequest) -> 
         focal_point: of_plan?,
         section_focal_points: of_sections.into_iter().collect::<Option<_>>()?,
         general_admission_areas: message.general_admission_areas.into_iter().map(area).collect(),
-        place: place?,
+        location: location?,
     })
 }
 
@@ -65,6 +65,6 @@ pub(crate) fn venue_to_proto(venue: &Venue) -> pb::Venue {
         sections: chart.sections().iter().map(|section| section.name.clone()).collect(),
         grades: grades.map(|(grade, seats_total)| pb::Grade { name: grade.name.clone(), seats_total }).collect(),
         seats_total: chart.capacity(),
-        place: venue.place.as_ref().map(place_to_proto),
+        location: venue.location.as_ref().map(location_to_proto),
     }
 }

@@ -22,9 +22,9 @@ impl CatalogRecords {
 
     fn is_wanted(&self, performance: &Performance, filter: &PerformanceFilter) -> bool {
         let venue = self.venues.get(&performance.venue);
-        let place = venue.and_then(|venue| venue.place.as_ref());
+        let location = venue.and_then(|venue| venue.location.as_ref());
         let words = self.words.get(&performance.concert);
-        words.is_some_and(|words| filter.wants(performance, words, place))
+        words.is_some_and(|words| filter.wants(performance, words, location))
     }
 
     /// The concerts that are wanted.
@@ -80,10 +80,10 @@ impl CatalogRecords {
         let found = self.venues.values().filter(|venue| {
             with_performance.contains(&venue.id)
                 && filter.search.as_ref().is_none_or(|search| search.finds(&venue.search_words()))
-                && filter.place.wants(venue.place.as_ref())
+                && filter.location.wants(venue.location.as_ref())
         });
         let listed =
-            found.map(|venue| ListedVenue { id: venue.id, name: venue.name.clone(), place: venue.place.clone() });
+            found.map(|venue| ListedVenue { id: venue.id, name: venue.name.clone(), location: venue.location.clone() });
         let listed: Vec<ListedVenue> = listed.collect();
         sorted_page(listed.iter().map(|venue| (venue.cursor(), venue)), page, ListedVenue::cursor)
     }

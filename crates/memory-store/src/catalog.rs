@@ -160,7 +160,7 @@ impl Catalog for MemoryCatalog {
 
     async fn listed_venue(&self, id: VenueId) -> Result<Option<ListedVenue>, Unavailable> {
         let venue = self.0.lock().catalog.venues.get(&id).cloned();
-        Ok(venue.map(|venue| ListedVenue { id, name: venue.name.clone(), place: venue.place.clone() }))
+        Ok(venue.map(|venue| ListedVenue { id, name: venue.name.clone(), location: venue.location.clone() }))
     }
 
     async fn concert(&self, id: ConcertId) -> Result<Option<Concert>, Unavailable> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use encore_domain::audit_log::StaffAct;
 use encore_domain::booking::{Reservation, ReservationState, ReservedSeat};
 use encore_domain::catalog::drawing::{Drawing, Outline, Point, Shape, ShapeText, Size};
+use encore_domain::catalog::location::{City, Country, Location, TimeZone};
 use encore_domain::catalog::performance_change::Amendments;
-use encore_domain::catalog::place::{City, Country, Place, TimeZone};
 use encore_domain::catalog::seat_chart::{
     FocalPoints, Grade, PlannedArea, PlannedRow, PlannedSeat, PlannedSection, SeatChart, Slot,
 };
@@ -267,13 +267,13 @@ pub fn slots(seats: &[usize]) -> Vec<Slot> {
 
 /// A venue with this chart.
 pub fn venue(chart: SeatChart) -> Venue {
-    let place = Some(place("Wien", "AT", "Europe/Vienna"));
-    Venue { id: id(), name: title("Großes Haus"), place, chart, created_at: start() }
+    let location = Some(location("Wien", "AT", "Europe/Vienna"));
+    Venue { id: id(), name: title("Großes Haus"), location, chart, created_at: start() }
 }
 
-/// A place.
-pub fn place(city: &str, country: &str, time_zone: &str) -> Place {
-    Place {
+/// A location.
+pub fn location(city: &str, country: &str, time_zone: &str) -> Location {
+    Location {
         city: City::parse(city).expect("a city"),
         country: Country::parse(country).expect("a country"),
         time_zone: TimeZone::parse(time_zone).expect("a time zone"),

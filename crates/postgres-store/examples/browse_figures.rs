@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use encore_domain::catalog::listing::{
-    ConcertFilter, ConcertOrder, PerformanceCursor, PerformanceFilter, PerformanceOrder, PlaceFilter, VenueFilter,
+    ConcertFilter, ConcertOrder, LocationFilter, PerformanceCursor, PerformanceFilter, PerformanceOrder, VenueFilter,
 };
-use encore_domain::catalog::place::{City, Country};
+use encore_domain::catalog::location::{City, Country};
 use encore_domain::catalog::search::Search;
 use encore_domain::catalog::sort_key::SortKey;
 use encore_domain::ids::{ConcertId, PerformanceId, VenueId};
@@ -59,8 +59,8 @@ enum Ask {
 
 fn cases() -> Vec<Case> {
     let search = |text| Some(Search::parse(text).expect("words"));
-    let city = PlaceFilter { city: Some(City::parse("Town C7").expect("a city").key()), country: None };
-    let country = PlaceFilter { city: None, country: Some(Country::parse("NL").expect("a country")) };
+    let city = LocationFilter { city: Some(City::parse("Town C7").expect("a city").key()), country: None };
+    let country = LocationFilter { city: None, country: Some(Country::parse("NL").expect("a country")) };
     let moment = |text: &str| text.parse::<Timestamp>().expect("a time");
     let all = PerformanceFilter::default();
     let id = |n| Uuid::from_u128(n);
@@ -82,7 +82,7 @@ fn cases() -> Vec<Case> {
         concerts(
             "concerts in a city",
             "venues_of_city",
-            ConcertFilter { place: city.clone(), starts_from: from, ..Default::default() },
+            ConcertFilter { location: city.clone(), starts_from: from, ..Default::default() },
             ConcertOrder::Title,
         ),
         dates("dates by start", "performances_by_start", PerformanceFilter { starts_from: from, ..all.clone() }, start),
@@ -101,13 +101,13 @@ fn cases() -> Vec<Case> {
         dates(
             "dates in a city",
             "performances_of_venue",
-            PerformanceFilter { place: city.clone(), ..all.clone() },
+            PerformanceFilter { location: city.clone(), ..all.clone() },
             start,
         ),
         dates(
             "dates in a country",
             "performances_by_start",
-            PerformanceFilter { place: country.clone(), starts_from: from, ..all.clone() },
+            PerformanceFilter { location: country.clone(), starts_from: from, ..all.clone() },
             start,
         ),
         dates("dates by the opening of the sale", "performances_by_opening", all.clone(), PerformanceOrder::OnSale),
@@ -115,8 +115,8 @@ fn cases() -> Vec<Case> {
         dates("dates by words", "concerts_by_words", PerformanceFilter { search: search("a77"), ..all }, start),
         venues("venues by name", "venues_by_name", VenueFilter::default()),
         venues("venues by words", "venues_by_words", VenueFilter { search: search("hall h7"), ..Default::default() }),
-        venues("venues in a city", "venues_of_city", VenueFilter { place: city, ..Default::default() }),
-        venues("venues in a country", "venues_of_country", VenueFilter { place: country, ..Default::default() }),
+        venues("venues in a city", "venues_of_city", VenueFilter { location: city, ..Default::default() }),
+        venues("venues in a country", "venues_of_country", VenueFilter { location: country, ..Default::default() }),
     ]
 }
 

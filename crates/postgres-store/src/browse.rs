@@ -9,8 +9,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use encore_domain::catalog::listing::{
-    ConcertCursor, ConcertFilter, ConcertOrder, ListedVenue, PerformanceCursor, PerformanceFilter, PerformanceOrder,
-    PlaceFilter, VenueCursor, VenueFilter,
+    ConcertCursor, ConcertFilter, ConcertOrder, ListedVenue, LocationFilter, PerformanceCursor, PerformanceFilter,
+    PerformanceOrder, VenueCursor, VenueFilter,
 };
 use encore_domain::catalog::search::Search;
 use encore_domain::catalog::sort_key::SortKey;
@@ -21,8 +21,8 @@ use encore_domain::time::Timestamp;
 use uuid::Uuid;
 
 use crate::codec::{comparable_time, read_title};
+use crate::location_rows::LocationRow;
 use crate::performance_rows::{ConcertRow, PerformanceRow};
-use crate::place_rows::PlaceRow;
 use crate::schema::{concerts, performances, venues};
 
 /// The rows of a page, and one that shows whether there is a next page.
@@ -46,8 +46,8 @@ pub async fn concerts(
         if let Some(from) = filter.starts_from {
             played = played.filter(performances::starts_at.ge(comparable_time(from)));
         }
-        if !filter.place.wants_all() {
-            played = played.filter(performances::venue_id.eq_any(venues_at(&filter.place)));
+        if !filter.location.wants_all() {
+            played = played.filter(performances::venue_id.eq_any(venues_at(&filter.location)));
         }
         query = query.filter(concerts::id.eq_any(played));
     }
@@ -78,7 +78,7 @@ pub async fn performances(
     order: PerformanceOrder,
     page: PageRequest<PerformanceCursor>,
 ) -> QueryResult<Page<Performance, PerformanceCursor>> {
-    let PerformanceFilter { concert, search, venue, place, starts_from, starts_before, on_sale_at } = filter;
+    let PerformanceFilter { concert, search, venue, location, starts_from, starts_before, on_sale_at } = filter;
     let listed = performances::table.inner_join(concerts::table).filter(performances::withdrawn_at.is_null());
     let mut query = listed.select((PerformanceRow::as_select(), concerts::title_key)).into_boxed();
     if let Some(concert) = concert {
@@ -90,8 +90,8 @@ pub async fn performances(
     if let Some(venue) = venue {
         query = query.filter(performances::venue_id.eq(venue.0));
     }
-    if !place.wants_all() {
-        query = query.filter(performances::venue_id.eq_any(venues_at(place)));
+    if !location.wants_all() {
+        query = query.filter(performances::venue_id.eq_any(venues_at(location)));
     }
     if let Some(from) = starts_from {
         query = query.filter(performances::starts_at.ge(comparable_time(*from)));
@@ -137,15 +137,15 @@ pub async fn venues(
     filter: &VenueFilter,
     page: PageRequest<VenueCursor>,
 ) -> QueryResult<Page<ListedVenue, VenueCursor>> {
-    let columns = (venues::id, venues::name, venues::name_key, PlaceRow::as_select());
+    let columns = (venues::id, venues::name, venues::name_key, LocationRow::as_select());
     let mut query = venues::table.select(columns).into_boxed();
     if let Some(search) = &filter.search {
         query = query.filter(finds(VENUE_WORDS, search));
     }
-    if let Some(city) = &filter.place.city {
+    if let Some(city) = &filter.location.city {
         query = query.filter(venues::city_key.eq(city.as_str().to_owned()));
     }
-    if let Some(country) = filter.place.country {
+    if let Some(country) = filter.location.country {
         query = query.filter(venues::country.eq(country.code().to_owned()));
     }
     query = query.filter(venues::id.eq_any(venues_with_performance(filter.starts_from)));
@@ -155,9 +155,9 @@ pub async fn venues(
         query = query.filter(venues::name_key.ge(name.clone())).filter(venues::name_key.gt(name).or(same));
     }
     let query = query.order((venues::name_key, venues::id)).limit(rows_of(&page));
-    let rows: Vec<(Uuid, String, String, PlaceRow)> = query.load(conn).await?;
-    let listed = rows.into_iter().map(|(id, name, key, place)| {
-        let venue = ListedVenue { id: VenueId(id), name: read_title(&name)?, place: place.into_place()? };
+    let rows: Vec<(Uuid, String, String, LocationRow)> = query.load(conn).await?;
+    let listed = rows.into_iter().map(|(id, name, key, location)| {
+        let venue = ListedVenue { id: VenueId(id), name: read_title(&name)?, location: location.into_location()? };
         Ok((venue, SortKey::read(&key)))
     });
     let listed = listed.collect::<QueryResult<Vec<(ListedVenue, SortKey)>>>()?;
@@ -165,18 +165,19 @@ pub async fn venues(
 }
 
 pub async fn venue(conn: &mut AsyncPgConnection, id: VenueId) -> QueryResult<Option<ListedVenue>> {
-    let query = venues::table.find(id.0).select((venues::name, PlaceRow::as_select()));
-    let row: Option<(String, PlaceRow)> = query.first(conn).await.optional()?;
-    row.map(|(name, place)| Ok(ListedVenue { id, name: read_title(&name)?, place: place.into_place()? })).transpose()
+    let query = venues::table.find(id.0).select((venues::name, LocationRow::as_select()));
+    let row: Option<(String, LocationRow)> = query.first(conn).await.optional()?;
+    row.map(|(name, location)| Ok(ListedVenue { id, name: read_title(&name)?, location: location.into_location()? }))
+        .transpose()
 }
 
 /// The ids of the venues of a city or country.
-fn venues_at(place: &PlaceFilter) -> venues::BoxedQuery<'_, Pg, diesel::sql_types::Uuid> {
+fn venues_at(location: &LocationFilter) -> venues::BoxedQuery<'_, Pg, diesel::sql_types::Uuid> {
     let mut query = venues::table.select(venues::id).into_boxed();
-    if let Some(city) = &place.city {
+    if let Some(city) = &location.city {
         query = query.filter(venues::city_key.eq(city.as_str()));
     }
-    if let Some(country) = place.country {
+    if let Some(country) = location.country {
         query = query.filter(venues::country.eq(country.code().to_owned()));
     }
     query

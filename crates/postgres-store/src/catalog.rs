@@ -30,10 +30,10 @@ use crate::chart_rows::{self, ChartColumns};
 use crate::codec::read_title;
 use crate::database::Database;
 use crate::error::{TxError, corrupt, unavailable};
+use crate::location_rows::LocationRow;
 use crate::milestones;
 use crate::outbox;
 use crate::performance_rows::{self, ConcertRow, PerformanceRow};
-use crate::place_rows::PlaceRow;
 use crate::queue_rows::{QueueDrawRow, QueueRow, read_queue};
 use crate::requests::{self, Operation, Remembered};
 use crate::schema::{concerts, performances, queues, venues};
@@ -65,8 +65,8 @@ impl PostgresCatalog {
             let name = venue.name.as_str();
             let sorted = venues::name_key.eq(SortKey::of(name).as_str().to_owned());
             let words = venues::search_words.eq(venue.search_words().as_slice().to_vec());
-            let place = venue.place.as_ref().map(PlaceRow::from).unwrap_or_default();
-            let columns = (place, sorted, words, ChartColumns::of(&venue.chart)?);
+            let location = venue.location.as_ref().map(LocationRow::from).unwrap_or_default();
+            let columns = (location, sorted, words, ChartColumns::of(&venue.chart)?);
             let row = (venues::id.eq(id), venues::name.eq(name), venues::created_at.eq(at), columns);
             diesel::insert_into(venues::table).values(row).execute(conn).await?;
             chart_rows::insert(conn, id, &venue.chart).await?;
@@ -376,16 +376,16 @@ fn first_settings(known: Remembered) -> QueryResult<QueueSettings> {
 }
 
 async fn load_venue(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Venue>> {
-    type Row = (String, DateTime<Utc>, PlaceRow, ChartColumns);
-    let columns = (venues::name, venues::created_at, PlaceRow::as_select(), ChartColumns::as_select());
+    type Row = (String, DateTime<Utc>, LocationRow, ChartColumns);
+    let columns = (venues::name, venues::created_at, LocationRow::as_select(), ChartColumns::as_select());
     let query = venues::table.find(id).select(columns);
     let row: Option<Row> = query.first(conn).await.optional()?;
-    let Some((name, created_at, place, columns)) = row else {
+    let Some((name, created_at, location, columns)) = row else {
         return Ok(None);
     };
-    let place = place.into_place()?;
+    let location = location.into_location()?;
     let chart = chart_rows::load(conn, id, columns).await?;
-    Ok(Some(Venue { id: VenueId(id), name: read_title(&name)?, place, chart, created_at }))
+    Ok(Some(Venue { id: VenueId(id), name: read_title(&name)?, location, chart, created_at }))
 }
 
 fn read_concerts(rows: Vec<ConcertRow>) -> Result<Vec<Concert>, Unavailable> {

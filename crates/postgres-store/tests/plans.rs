@@ -9,9 +9,9 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use encore_domain::audit_log::AuditFilter;
 use encore_domain::booking::{Reservation, ReservationFilter};
 use encore_domain::catalog::listing::{
-    ConcertFilter, ConcertOrder, PerformanceFilter, PerformanceOrder, PlaceFilter, VenueFilter,
+    ConcertFilter, ConcertOrder, LocationFilter, PerformanceFilter, PerformanceOrder, VenueFilter,
 };
-use encore_domain::catalog::place::{City, Country};
+use encore_domain::catalog::location::{City, Country};
 use encore_domain::catalog::search::Search;
 use encore_domain::catalog::{Performance, SEATS_PER_FAN_MAX};
 use encore_domain::identity::email_verification::EmailVerification;
@@ -128,13 +128,13 @@ async fn browse(catalog: &PostgresCatalog, sale: &Performance) -> Result<(), Box
         catalog.performances(&filter, by_start, first()).await?;
     }
     catalog.performances(&PerformanceFilter::default(), PerformanceOrder::OnSale, first()).await?;
-    let city = PlaceFilter { city: Some(City::parse("Wien")?.key()), country: None };
-    let country = PlaceFilter { city: None, country: Some(Country::parse("AT")?) };
+    let city = LocationFilter { city: Some(City::parse("Wien")?.key()), country: None };
+    let country = LocationFilter { city: None, country: Some(Country::parse("AT")?) };
     let venues = VenueFilter::default();
     for filter in [
         VenueFilter { search, ..venues.clone() },
-        VenueFilter { place: city, ..venues.clone() },
-        VenueFilter { place: country, ..venues.clone() },
+        VenueFilter { location: city, ..venues.clone() },
+        VenueFilter { location: country, ..venues.clone() },
         venues,
     ] {
         catalog.venues(&filter, first()).await?;

@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 use encore_app::error::AppError;
 use encore_app::identity::{IdentityUseCases, SignUp};
 use encore_domain::audit_log::StaffAct;
+use encore_domain::catalog::location::{City, Country, Location, TimeZone};
 use encore_domain::catalog::performance_change::Amendments;
-use encore_domain::catalog::place::{City, Country, Place, TimeZone};
 use encore_domain::catalog::{
     Concert, HOLD_DEFAULT, OnSaleWindow, Performance, PriceList, SEATS_PER_FAN_DEFAULT, Title, Venue,
 };
@@ -91,7 +91,7 @@ pub async fn seed(
 ) -> Result<(), AppError> {
     let plan = encore_seating_plan::read(VENUE_JSON)
         .map_err(|violations| AppError::Internal(format!("the demo venue is invalid: {violations:?}")))?;
-    let venue = Venue { id: VENUE, name: plan.name, place: Some(place()?), chart: plan.chart, created_at: now };
+    let venue = Venue { id: VENUE, name: plan.name, location: Some(location()?), chart: plan.chart, created_at: now };
     let grades = venue.chart.grades().len();
     catalog.add_venue(venue, Some(once(VENUE.0, now))).await?;
     for concert in &CONCERTS {
@@ -114,9 +114,9 @@ pub async fn seed(
     }
 }
 
-fn place() -> Result<Place, AppError> {
+fn location() -> Result<Location, AppError> {
     let internal = |rule: &dyn std::fmt::Display| AppError::Internal(rule.to_string());
-    Ok(Place {
+    Ok(Location {
         city: City::parse("Berlin").map_err(|rule| internal(&rule))?,
         country: Country::parse("DE").map_err(|rule| internal(&rule))?,
         time_zone: TimeZone::parse("Europe/Berlin").map_err(|rule| internal(&rule))?,

@@ -10,7 +10,7 @@ use encore_credentials::Keyring;
 use encore_domain::catalog::Venue;
 use encore_domain::catalog::drawing::Point;
 use encore_domain::ids::VenueId;
-use encore_port_tests::fixtures::place;
+use encore_port_tests::fixtures::location;
 use encore_postgres_store::scratch::ScratchDatabase;
 use encore_server::ports::Ports;
 use encore_tests::world::variable;
@@ -98,7 +98,7 @@ async fn a_plan_is_imported_with_warnings_and_revised() {
     assert_eq!(String::from_utf8_lossy(&imported.stderr), warning);
     let before = office.venue(&imported).await;
     assert_eq!(before.chart.capacity(), 3);
-    assert_eq!(before.place, Some(place("Köln", "DE", "Europe/Berlin")));
+    assert_eq!(before.location, Some(location("Köln", "DE", "Europe/Berlin")));
 
     let id = before.id.to_string();
     let changes = ["--accessible", "a1,a3", "--focal-point", "-5,2.5", "--section-focal-point", "Stalls=1,2"];
@@ -106,7 +106,7 @@ async fn a_plan_is_imported_with_warnings_and_revised() {
     let revised = office.encore(&revise).output().expect("the binary runs");
     let after = office.venue(&revised).await;
     assert_ne!(after.id, before.id);
-    assert_eq!(after.place, before.place);
+    assert_eq!(after.location, before.location);
     let accessible = after.chart.seats().iter().filter(|seat| seat.accessible).map(|seat| seat.id.as_str());
     assert_eq!(accessible.collect::<Vec<_>>(), ["a1", "a3"]);
     assert_eq!(after.chart.focal_points().plan, Some(Point { x: -5.0, y: 2.5 }));
@@ -120,7 +120,7 @@ async fn a_plan_is_imported_with_warnings_and_revised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_is_whole_and_real() {
+async fn a_location_is_whole_and_real() {
     let office = Office::new().await;
     let file = office.plan(&plan());
     let at = ["--city", "Köln", "--country", "DE", "--time-zone", "Europe/Berlin"];

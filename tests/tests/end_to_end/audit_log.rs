@@ -114,7 +114,7 @@ impl House<'_> {
     /// Imports and revises a venue, creates a concert, and returns a draft of a performance of both.
     async fn sets_up(&mut self) -> pb::DraftTerms {
         let (mut admin, request) = (self.operator.admin(), request_id());
-        let message = pb::ImportVenueRequest { request_id: request.clone(), plan_json: PLAN.into(), place: None };
+        let message = pb::ImportVenueRequest { request_id: request.clone(), plan_json: PLAN.into(), location: None };
         let imported = admin.import_venue(self.operator.request(message)).await.expect("imported").into_inner();
         let venue = imported.venue.expect("a venue").venue_id;
         self.did("AdminService.ImportVenue", (Kind::Venue, &venue), &request, ("seats_total", None, Some("2")));

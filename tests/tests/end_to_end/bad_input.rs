@@ -153,7 +153,7 @@ async fn pages_are_bounded_and_their_tokens_checked() {
     assert_invalid(&fan.catalog().list_concerts(message).await.expect_err("too long"), &["search"]);
     let [city, country_code] = ["-", "UK"].map(str::to_owned);
     let message = ListVenuesRequest { city, country_code, starts_from: no_time, ..ListVenuesRequest::default() };
-    let refusal = fan.catalog().list_venues(message).await.expect_err("no such places");
+    let refusal = fan.catalog().list_venues(message).await.expect_err("no such locations");
     assert_invalid(&refusal, &["city", "country_code", "starts_from"]);
 
     for seat in ["S-A-1", "S-A-2", "S-A-3"] {

@@ -32,9 +32,9 @@ impl Programme {
             artist: Title::parse("Beyoncé").expect("a name"),
             ..fixtures::concert()
         });
-        let places = [("Köln", "DE", "Europe/Berlin"), ("Frankfurt", "US", "America/Indiana/Indianapolis")];
-        let venues = places.map(|(city, country, time_zone)| Venue {
-            place: Some(fixtures::place(city, country, time_zone)),
+        let locations = [("Köln", "DE", "Europe/Berlin"), ("Frankfurt", "US", "America/Indiana/Indianapolis")];
+        let venues = locations.map(|(city, country, time_zone)| Venue {
+            location: Some(fixtures::location(city, country, time_zone)),
             ..fixtures::venue(fixtures::small_chart())
         });
         for (venue, concert) in venues.iter().zip(&concerts) {
@@ -162,7 +162,7 @@ async fn titles(channel: &Channel, message: ListConcertsRequest) -> Result<(Vec<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concerts_are_listed_by_place_and_title() {
+async fn concerts_are_listed_by_location_and_title() {
     for world in [World::embedded().await, World::durable(1).await] {
         let programme = Programme::announce(&world).await;
         let [renaissance, cowboy] = programme.titles;
@@ -202,7 +202,7 @@ async fn concerts_are_listed_by_place_and_title() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn venues_with_dates_are_listed_with_their_places() {
+async fn venues_with_dates_are_listed_with_their_locations() {
     for world in [World::embedded().await, World::durable(1).await] {
         let programme = Programme::announce(&world).await;
         let unused = fixtures::venue(fixtures::small_chart());
@@ -223,8 +223,8 @@ async fn venues_with_dates_are_listed_with_their_places() {
         }
         let first = ListVenuesRequest { page_size: 1, ..all };
         let page = catalog.list_venues(first.clone()).await.expect("venues").into_inner();
-        let place = page.venues[0].place.as_ref().expect("a place");
-        assert_eq!([&place.city, &place.country_code, &place.time_zone], ["Köln", "DE", "Europe/Berlin"]);
+        let location = page.venues[0].location.as_ref().expect("a location");
+        assert_eq!([&location.city, &location.country_code, &location.time_zone], ["Köln", "DE", "Europe/Berlin"]);
         let next = ListVenuesRequest { page_token: page.next_page_token, ..first };
         let page = catalog.list_venues(next.clone()).await.expect("venues").into_inner();
         assert_eq!((page.venues[0].venue_id.as_str(), page.next_page_token.as_str()), (ids[1].as_str(), ""));

@@ -25,7 +25,7 @@ fn at(seconds: i64) -> prost_types::Timestamp {
 
 async fn import(operator: &Fan, request_id: &str, plan_json: &str) -> Result<admin::Venue, Status> {
     let message =
-        ImportVenueRequest { request_id: request_id.to_owned(), plan_json: plan_json.to_owned(), place: None };
+        ImportVenueRequest { request_id: request_id.to_owned(), plan_json: plan_json.to_owned(), location: None };
     let imported = client(operator).import_venue(operator.request(message)).await?.into_inner();
     Ok(imported.venue.expect("a venue"))
 }

@@ -13,7 +13,7 @@ use encore_proto::catalog::v1::catalog_service_client::CatalogServiceClient;
 use encore_proto::catalog::v1::chart_shape::Outline;
 use encore_proto::catalog::v1::{
     GetPerformanceRequest, GetSeatChartRequest, GetSeatChartResponse, GetVenueRequest, GradePrice,
-    ListPerformancesRequest, Place, PlanPoint, PlanSize, SeatStatus,
+    ListPerformancesRequest, Location, PlanPoint, PlanSize, SeatStatus,
 };
 use encore_proto::common::v1::Money;
 use encore_tests::audit::found;
@@ -40,7 +40,7 @@ const PLAN: &str = r##"{
         { "seat_guid": "a3", "seat_number": "3", "position": { "x": 90, "y": 0 }, "category": "Seats" } ] } ] } ] }"##;
 
 async fn imported(operator: &Fan) -> (Venue, Vec<String>) {
-    let message = ImportVenueRequest { request_id: request_id(), plan_json: PLAN.to_owned(), place: None };
+    let message = ImportVenueRequest { request_id: request_id(), plan_json: PLAN.to_owned(), location: None };
     let first = operator.admin().import_venue(operator.request(message.clone())).await.expect("imported").into_inner();
     let again = operator.admin().import_venue(operator.request(message)).await.expect("imported").into_inner();
     assert_eq!(first, again, "a repeat is told the same");
@@ -124,7 +124,7 @@ async fn a_revision_is_a_venue_of_its_own() {
                 grade: "Standing".into(),
                 capacity: 40,
             }],
-            place: None,
+            location: None,
         };
         let after = revised(&operator, message.clone()).await.expect("revised");
         assert_eq!(revised(&operator, message).await.expect("a repeat"), after);
@@ -161,48 +161,51 @@ async fn a_revision_is_refused_with_every_violation() {
     assert_eq!(reason(&refusal), "ROLE_NOT_ALLOWED");
 }
 
-fn place(city: &str, country_code: &str, time_zone: &str) -> Place {
+fn location(city: &str, country_code: &str, time_zone: &str) -> Location {
     let [city, country_code, time_zone] = [city, country_code, time_zone].map(str::to_owned);
-    Place { city, country_code, time_zone }
+    Location { city, country_code, time_zone }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_venue_has_a_place_from_its_import_or_a_revision() {
+async fn a_venue_has_a_location_from_its_import_or_a_revision() {
     for world in [World::durable(2).await, World::embedded().await] {
         let operator = world.operator().await;
-        let there = Some(place("Buenos  Aires", "AR", "america/argentina/buenos_aires"));
-        let kept = Some(place("Buenos Aires", "AR", "America/Argentina/Buenos_Aires"));
-        let message = ImportVenueRequest { request_id: request_id(), plan_json: PLAN.to_owned(), place: there };
+        let there = Some(location("Buenos  Aires", "AR", "america/argentina/buenos_aires"));
+        let kept = Some(location("Buenos Aires", "AR", "America/Argentina/Buenos_Aires"));
+        let message = ImportVenueRequest { request_id: request_id(), plan_json: PLAN.to_owned(), location: there };
         let first = operator.admin().import_venue(operator.request(message)).await.expect("imported").into_inner();
-        let with_place = first.venue.expect("a venue");
-        assert_eq!(with_place.place, kept);
-        let (venue_id, accessible_seat_ids) = (with_place.venue_id, vec!["b1".into()]);
+        let with_location = first.venue.expect("a venue");
+        assert_eq!(with_location.location, kept);
+        let (venue_id, accessible_seat_ids) = (with_location.venue_id, vec!["b1".into()]);
         let message = ReviseVenueRequest { venue_id, accessible_seat_ids, ..Default::default() };
-        assert_eq!(revised(&operator, message).await.expect("revised").place, kept, "a revision keeps it");
+        assert_eq!(revised(&operator, message).await.expect("revised").location, kept, "a revision keeps it");
 
         let (without, _) = imported(&operator).await;
-        assert_eq!(without.place, None);
-        let message = ReviseVenueRequest { place: kept.clone(), venue_id: without.venue_id, ..Default::default() };
+        assert_eq!(without.location, None);
+        let message = ReviseVenueRequest { location: kept.clone(), venue_id: without.venue_id, ..Default::default() };
         let venue = revised(&operator, message.clone()).await.expect("revised");
-        assert_eq!(venue.place, kept);
+        assert_eq!(venue.location, kept);
         let sale = performance(&world, &operator, &venue, &["Seats"]).await;
         let message_of_date = GetPerformanceRequest { performance_id: sale.to_string() };
         let mut catalog = CatalogServiceClient::new(world.channel(0).clone());
         let found = catalog.get_performance(message_of_date).await.expect("a date").into_inner();
-        assert_eq!(found.performance.expect("a date").place, kept);
+        assert_eq!(found.performance.expect("a date").location, kept);
         let message_of_venue = GetVenueRequest { venue_id: venue.venue_id.clone() };
         let found = catalog.get_venue(message_of_venue).await.expect("a venue").into_inner().venue.expect("a venue");
-        assert_eq!((found.venue_id, found.name, found.place), (venue.venue_id, venue.name, kept));
+        assert_eq!((found.venue_id, found.name, found.location), (venue.venue_id, venue.name, kept));
         let unknown = GetVenueRequest { venue_id: sale.to_string() };
         assert_eq!(catalog.get_venue(unknown).await.expect_err("no venue").code(), Code::NotFound);
 
-        let broken = ReviseVenueRequest { place: Some(place("", "UK", "Mars/Olympus")), ..message };
-        let refusal = revised(&operator, broken).await.expect_err("no such place");
-        assert_eq!(violated_fields(&refusal), ["place.city", "place.country_code", "place.time_zone"]);
-        let broken =
-            ImportVenueRequest { request_id: request_id(), plan_json: PLAN.to_owned(), place: Some(Place::default()) };
-        let refusal = operator.admin().import_venue(operator.request(broken)).await.expect_err("no place");
-        assert_eq!(violated_fields(&refusal), ["place.city", "place.country_code", "place.time_zone"]);
+        let broken = ReviseVenueRequest { location: Some(location("", "UK", "Mars/Olympus")), ..message };
+        let refusal = revised(&operator, broken).await.expect_err("no such location");
+        assert_eq!(violated_fields(&refusal), ["location.city", "location.country_code", "location.time_zone"]);
+        let broken = ImportVenueRequest {
+            request_id: request_id(),
+            plan_json: PLAN.to_owned(),
+            location: Some(Location::default()),
+        };
+        let refusal = operator.admin().import_venue(operator.request(broken)).await.expect_err("no location");
+        assert_eq!(violated_fields(&refusal), ["location.city", "location.country_code", "location.time_zone"]);
     }
 }
 

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::audit_log::AuditChange;
 use crate::catalog::draft::Draft;
+use crate::catalog::location::Location;
 use crate::catalog::performance_change::Postponed;
-use crate::catalog::place::Place;
 use crate::catalog::{Concert, Performance, Venue};
 use crate::queue::QueueSettings;
 use crate::time::Timestamp;
@@ -41,7 +41,7 @@ pub(super) fn moment(at: Timestamp) -> String {
 
 pub(super) fn venue(venue: &Venue) -> Facts {
     let mut facts = vec![("name", venue.name.as_str().to_owned()), ("seats_total", venue.chart.capacity().to_string())];
-    if let Some(Place { city, country, time_zone }) = &venue.place {
+    if let Some(Location { city, country, time_zone }) = &venue.location {
         let (city, country) = (city.as_str().to_owned(), country.code().to_owned());
         facts.extend([("city", city), ("country_code", country), ("time_zone", time_zone.name().to_owned())]);
     }

@@ -1,32 +1,32 @@
 //! Listings of the catalogue: what is wanted, in which order, and positions in them.
 
-use crate::catalog::place::{Country, Place};
+use crate::catalog::location::{Country, Location};
 use crate::catalog::search::{Search, SearchWords};
 use crate::catalog::sort_key::SortKey;
 use crate::catalog::{Performance, Title};
 use crate::ids::{ConcertId, PerformanceId, VenueId};
 use crate::time::Timestamp;
 
-/// Which venues are wanted by their place. A venue whose place is not known is wanted only without a condition.
+/// Which venues are wanted by their location. A venue whose location is not known is wanted only without a condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlaceFilter {
+pub struct LocationFilter {
     /// Those in a city of this name.
     pub city: Option<SortKey>,
     /// Those in this country.
     pub country: Option<Country>,
 }
 
-impl PlaceFilter {
+impl LocationFilter {
     /// Whether it has no condition.
     pub fn wants_all(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a venue at this place is wanted.
-    pub fn wants(&self, place: Option<&Place>) -> bool {
+    /// Whether a venue at this location is wanted.
+    pub fn wants(&self, location: Option<&Location>) -> bool {
         let Self { city, country } = self;
-        city.as_ref().is_none_or(|city| place.is_some_and(|place| place.city.key() == *city))
-            && country.is_none_or(|country| place.is_some_and(|place| place.country == country))
+        city.as_ref().is_none_or(|city| location.is_some_and(|location| location.city.key() == *city))
+            && country.is_none_or(|country| location.is_some_and(|location| location.country == country))
     }
 }
 
@@ -40,7 +40,7 @@ pub struct PerformanceFilter {
     /// Those at this venue.
     pub venue: Option<VenueId>,
     /// Those at a venue of this city or country.
-    pub place: PlaceFilter,
+    pub location: LocationFilter,
     /// Those that start at this moment or later.
     pub starts_from: Option<Timestamp>,
     /// Those that start before this moment.
@@ -56,13 +56,13 @@ impl PerformanceFilter {
     }
 
     /// Whether a performance is wanted whose concert has these words, and whose venue is there.
-    pub fn wants(&self, performance: &Performance, words: &SearchWords, place: Option<&Place>) -> bool {
-        let Self { concert, search, venue, place: wanted, starts_from, starts_before, on_sale_at } = self;
+    pub fn wants(&self, performance: &Performance, words: &SearchWords, location: Option<&Location>) -> bool {
+        let Self { concert, search, venue, location: wanted, starts_from, starts_before, on_sale_at } = self;
         performance.amended.withdrawn_at.is_none()
             && concert.is_none_or(|concert| performance.concert == concert)
             && search.as_ref().is_none_or(|search| search.finds(words))
             && venue.is_none_or(|venue| performance.venue == venue)
-            && wanted.wants(place)
+            && wanted.wants(location)
             && starts_from.is_none_or(|from| performance.starts_at >= from)
             && starts_before.is_none_or(|before| performance.starts_at < before)
             && on_sale_at.is_none_or(|now| performance.on_sale.check(now).is_ok())
@@ -75,8 +75,8 @@ pub struct ConcertFilter {
     /// Those that are found by their title and artist.
     pub search: Option<Search>,
     /// Those that have a performance at a venue of this city or country.
-    pub place: PlaceFilter,
-    /// Those that have a performance that starts at this moment or later. It is the one at the place, if there is a place.
+    pub location: LocationFilter,
+    /// Those that have a performance that starts at this moment or later. It is the one at the location, if there is a location.
     pub starts_from: Option<Timestamp>,
 }
 
@@ -88,10 +88,10 @@ impl ConcertFilter {
 
     /// The performances of which a wanted concert has at least one; none if it needs none.
     pub fn with_performance(&self) -> Option<PerformanceFilter> {
-        let Self { place, starts_from, .. } = self;
-        let needs_one = !place.wants_all() || starts_from.is_some();
-        let place = place.clone();
-        needs_one.then(|| PerformanceFilter { place, starts_from: *starts_from, ..PerformanceFilter::default() })
+        let Self { location, starts_from, .. } = self;
+        let needs_one = !location.wants_all() || starts_from.is_some();
+        let location = location.clone();
+        needs_one.then(|| PerformanceFilter { location, starts_from: *starts_from, ..PerformanceFilter::default() })
     }
 }
 
@@ -101,7 +101,7 @@ pub struct VenueFilter {
     /// Those that are found by their name and city.
     pub search: Option<Search>,
     /// Those of this city or country.
-    pub place: PlaceFilter,
+    pub location: LocationFilter,
     /// Those that have a performance that starts at this moment or later.
     pub starts_from: Option<Timestamp>,
 }
@@ -114,7 +114,7 @@ pub struct ListedVenue {
     /// Shown to people.
     pub name: Title,
     /// Where it is, if that is known.
-    pub place: Option<Place>,
+    pub location: Option<Location>,
 }
 
 impl ListedVenue {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::catalog::area::Area;
 use crate::catalog::drawing::Point;
-use crate::catalog::place::Place;
+use crate::catalog::location::Location;
 use crate::catalog::seat_chart::{
     CHART_NAME_MAX_LEN, FocalPoints, SEATS_PER_VENUE_MAX, SECTIONS_PER_VENUE_MAX, SeatChart, Section, Slot, chart_name,
 };
@@ -27,7 +27,7 @@ pub struct VenueRevision {
     /// General admission areas that are added.
     pub general_admission_areas: Vec<NewArea>,
     /// Where the venue is; none to keep what is known.
-    pub place: Option<Place>,
+    pub location: Option<Location>,
 }
 
 /// A general admission area that is added.
@@ -202,7 +202,7 @@ mod tests {
             focal_point: Some(point),
             section_focal_points: vec![("R".into(), Point { x: 9.0, y: 9.0 })],
             general_admission_areas: vec![area(" Pit", "Standing ", 5), area("Lawn", "Standing", 7)],
-            place: None,
+            location: None,
         };
         let after = revision.apply(&before).expect("a sound revision");
         let accessible: Vec<&str> =
@@ -236,7 +236,7 @@ mod tests {
                 area("Lawn", "Standing", 0),
                 area("Lawn", "Standing", 100_000),
             ],
-            place: None,
+            location: None,
         };
         let expected = [
             "general_admission_areas[0].name",

@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 /// neither an entry nor an event.
 ///
 /// # Contract
-/// - `keeps_a_venue`: it is read back as it was added, with its place, chart, slots, general admission areas, focal points and
+/// - `keeps_a_venue`: it is read back as it was added, with its location, chart, slots, general admission areas, focal points and
 ///   drawing; and without its chart
 /// - `keeps_a_large_venue`: 60,000 seats
 /// - `keeps_a_concert`, `keeps_a_performance`: they are read back as they were added, with grades that have no price and with dates
@@ -40,9 +40,9 @@ use crate::time::Timestamp;
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for the methods that find
 ///   by request too
 /// - `finds_concerts_by_words`: [`Search::finds`](crate::catalog::search::Search::finds) says which, in the same order and pages
-/// - `finds_concerts_by_place`: those with a performance at such a place that starts at that moment or later, and was not withdrawn
+/// - `finds_concerts_by_location`: those with a performance at such a location that starts at that moment or later, and was not withdrawn
 /// - `finds_performances`: [`PerformanceFilter::wants`] says which, in the same order and pages
-/// - `finds_performances_by_place`: so for city and country; none at a venue whose place is not known
+/// - `finds_performances_by_location`: so for city and country; none at a venue whose location is not known
 /// - `orders_concerts_by_title`, `orders_performances`: in the order of [`ConcertOrder::cursor`] and [`PerformanceOrder::cursor`], each
 ///   once, in pages of any size
 /// - `lists_venues`: those with a performance that was not withdrawn, by name and then by id, each once, in pages of any size

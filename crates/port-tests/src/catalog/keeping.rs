@@ -3,7 +3,7 @@
 use encore_domain::catalog::listing::{
     ConcertFilter, ConcertOrder, ListedVenue, PerformanceCursor, PerformanceFilter, PerformanceOrder,
 };
-use encore_domain::catalog::place::Place;
+use encore_domain::catalog::location::Location;
 use encore_domain::catalog::sort_key::SortKey;
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, PriceList, Venue};
 use encore_domain::ids::PerformanceId;
@@ -17,20 +17,20 @@ use crate::RecordBench;
 use crate::answers::{assert_reused, made, repeated};
 use crate::fixtures::{
     LARGE_CHART_SEATS, accessible_chart, act, altered, at_secs, concert, drawn_chart, festival_chart, id, just_before,
-    large_chart, performance, place, pre_queue, queue, queue_settings, small_chart, start, venue,
+    large_chart, location, performance, pre_queue, queue, queue_settings, small_chart, start, venue,
 };
 use crate::paging::{SIZES, read_all};
 
-fn seoul() -> Place {
-    place("서울", "KR", "Asia/Seoul")
+fn seoul() -> Location {
+    location("서울", "KR", "Asia/Seoul")
 }
 
 pub async fn keeps_a_venue(bench: RecordBench) {
     for chart in [small_chart(), accessible_chart(), festival_chart(20_000), drawn_chart()] {
-        let wanted = Venue { place: chart.areas().is_empty().then(seoul), ..venue(chart) };
+        let wanted = Venue { location: chart.areas().is_empty().then(seoul), ..venue(chart) };
         let request = bench.operator_request().await;
         assert_eq!(made(bench.catalog.add_venue(wanted.clone(), Some(act(request))).await), wanted);
-        let listed = ListedVenue { id: wanted.id, name: wanted.name.clone(), place: wanted.place.clone() };
+        let listed = ListedVenue { id: wanted.id, name: wanted.name.clone(), location: wanted.location.clone() };
         assert_eq!(bench.catalog.listed_venue(wanted.id).await.expect("the store answers"), Some(listed));
         assert_eq!(bench.catalog.venue(wanted.id).await.expect("the store answers"), Some(wanted));
     }

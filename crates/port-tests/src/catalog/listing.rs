@@ -1,31 +1,31 @@
-//! Concerts, performances and venues by place, and in each order.
+//! Concerts, performances and venues by location, and in each order.
 
 use encore_domain::catalog::listing::{
-    ConcertFilter, ConcertOrder, ListedVenue, PerformanceFilter, PerformanceOrder, PlaceFilter, VenueFilter,
+    ConcertFilter, ConcertOrder, ListedVenue, LocationFilter, PerformanceFilter, PerformanceOrder, VenueFilter,
 };
+use encore_domain::catalog::location::{City, Country, Location};
 use encore_domain::catalog::performance_change::Amendments;
-use encore_domain::catalog::place::{City, Country, Place};
 use encore_domain::catalog::{Concert, OnSaleWindow, Performance, Title, Venue};
 
 use super::finding::{named, search};
 use crate::RecordBench;
 use crate::answers::made;
-use crate::fixtures::{at_secs, performance, place, small_chart, venue};
+use crate::fixtures::{at_secs, location, performance, small_chart, venue};
 use crate::paging::{SIZES, read_all};
 
-fn city(name: &str) -> PlaceFilter {
-    PlaceFilter { city: Some(City::parse(name).expect("a city").key()), country: None }
+fn city(name: &str) -> LocationFilter {
+    LocationFilter { city: Some(City::parse(name).expect("a city").key()), country: None }
 }
 
-fn country(code: &str) -> PlaceFilter {
-    PlaceFilter { city: None, country: Some(Country::parse(code).expect("a country")) }
+fn country(code: &str) -> LocationFilter {
+    LocationFilter { city: None, country: Some(Country::parse(code).expect("a country")) }
 }
 
-fn both(name: &str, code: &str) -> PlaceFilter {
-    PlaceFilter { city: city(name).city, ..country(code) }
+fn both(name: &str, code: &str) -> LocationFilter {
+    LocationFilter { city: city(name).city, ..country(code) }
 }
 
-/// Three concerts, four venues (two in cities of one name, one without a place) and six dates: the dates of the first concert are at the
+/// Three concerts, four venues (two in cities of one name, one without a location) and six dates: the dates of the first concert are at the
 /// first and second venue, those of the second at the third and fourth; the third has one that was withdrawn, at the first.
 struct Season {
     concerts: [Concert; 3],
@@ -35,18 +35,18 @@ struct Season {
 
 impl Season {
     async fn announce(bench: &RecordBench) -> Self {
-        let places: [Option<Place>; 4] = [
-            Some(place("Köln", "DE", "Europe/Berlin")),
-            Some(place("Frankfurt", "DE", "Europe/Berlin")),
-            Some(place("Frankfurt", "US", "America/Indiana/Indianapolis")),
+        let locations: [Option<Location>; 4] = [
+            Some(location("Köln", "DE", "Europe/Berlin")),
+            Some(location("Frankfurt", "DE", "Europe/Berlin")),
+            Some(location("Frankfurt", "US", "America/Indiana/Indianapolis")),
             None,
         ];
         let names = ["Zirkus", "Alte Oper", "Übel & Gefährlich", "alte oper"];
         let title = |text| Title::parse(text).expect("a title");
         let mut names = names.into_iter().map(title);
-        let venues = places.map(|place| {
+        let venues = locations.map(|location| {
             let name = names.next().expect("a name");
-            Venue { name, place, ..venue(small_chart()) }
+            Venue { name, location, ..venue(small_chart()) }
         });
         let concerts = [named("Étude", "B"), named("the \"Aria\"", "A"), named("Étude", "C")];
         for venue in &venues {
@@ -75,10 +75,11 @@ impl Season {
     }
 }
 
-pub async fn finds_concerts_by_place(bench: RecordBench) {
+pub async fn finds_concerts_by_location(bench: RecordBench) {
     let season = Season::announce(&bench).await;
-    let from = |place, secs| ConcertFilter { place, starts_from: Some(at_secs(secs)), ..ConcertFilter::default() };
-    let at = |place| ConcertFilter { place, ..ConcertFilter::default() };
+    let from =
+        |location, secs| ConcertFilter { location, starts_from: Some(at_secs(secs)), ..ConcertFilter::default() };
+    let at = |location| ConcertFilter { location, ..ConcertFilter::default() };
     for (filter, found) in [
         (ConcertFilter::default(), &[0, 1, 2][..]),
         (at(city("KOLN")), &[0]),
@@ -86,8 +87,8 @@ pub async fn finds_concerts_by_place(bench: RecordBench) {
         (at(both("Frankfurt", "US")), &[1]),
         (at(country("DE")), &[0]),
         (at(country("FR")), &[]),
-        (from(PlaceFilter::default(), 60_001), &[1]),
-        (from(PlaceFilter::default(), 0), &[0, 1]),
+        (from(LocationFilter::default(), 60_001), &[1]),
+        (from(LocationFilter::default(), 0), &[0, 1]),
         (from(city("Köln"), 50_001), &[]),
         (from(city("Köln"), 50_000), &[0]),
         (ConcertFilter { search: Some(search("aria")), ..at(country("DE")) }, &[]),
@@ -101,9 +102,9 @@ pub async fn finds_concerts_by_place(bench: RecordBench) {
     }
 }
 
-pub async fn finds_performances_by_place(bench: RecordBench) {
+pub async fn finds_performances_by_location(bench: RecordBench) {
     let season = Season::announce(&bench).await;
-    let at = |place| PerformanceFilter { place, ..PerformanceFilter::default() };
+    let at = |location| PerformanceFilter { location, ..PerformanceFilter::default() };
     for (filter, found) in [
         (at(city("koln")), &[0][..]),
         (at(city("Frankfurt")), &[2, 1]),
@@ -146,7 +147,7 @@ pub async fn orders_concerts_by_title(bench: RecordBench) {
 pub async fn orders_performances(bench: RecordBench) {
     let Season { dates, .. } = Season::announce(&bench).await;
     let everything = PerformanceFilter::default();
-    let in_frankfurt = PerformanceFilter { place: city("Frankfurt"), ..PerformanceFilter::default() };
+    let in_frankfurt = PerformanceFilter { location: city("Frankfurt"), ..PerformanceFilter::default() };
     for (filter, order, expected) in [
         (&everything, PerformanceOrder::Start, &[0, 2, 1, 3][..]),
         (&everything, PerformanceOrder::OnSale, &[1, 2, 0, 3]),
@@ -163,7 +164,7 @@ pub async fn orders_performances(bench: RecordBench) {
 }
 
 fn listed(venue: &Venue) -> ListedVenue {
-    ListedVenue { id: venue.id, name: venue.name.clone(), place: venue.place.clone() }
+    ListedVenue { id: venue.id, name: venue.name.clone(), location: venue.location.clone() }
 }
 
 pub async fn lists_venues(bench: RecordBench) {
@@ -180,7 +181,7 @@ pub async fn lists_venues(bench: RecordBench) {
 
 pub async fn finds_venues(bench: RecordBench) {
     let Season { venues, .. } = Season::announce(&bench).await;
-    let at = |place| VenueFilter { place, ..VenueFilter::default() };
+    let at = |location| VenueFilter { location, ..VenueFilter::default() };
     let of = |text| VenueFilter { search: Some(search(text)), ..VenueFilter::default() };
     let from = |secs| VenueFilter { starts_from: Some(at_secs(secs)), ..VenueFilter::default() };
     for (filter, found) in [
@@ -193,7 +194,7 @@ pub async fn finds_venues(bench: RecordBench) {
         (at(country("DE")), &[1, 0]),
         (VenueFilter { search: Some(search("oper")), ..at(country("DE")) }, &[1]),
         (from(50_001), &[1, 3]),
-        (VenueFilter { place: country("DE"), ..from(50_001) }, &[1]),
+        (VenueFilter { location: country("DE"), ..from(50_001) }, &[1]),
         (from(70_001), &[]),
     ] {
         let expected: Vec<ListedVenue> = found.iter().map(|index: &usize| listed(&venues[*index])).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::commands::place::PlaceArgs;
+use crate::commands::location::LocationArgs;
 use crate::commands::{CommandError, on_database};
 use crate::config::StoreArgs;
 use crate::output::{print_error_line, print_line};
@@ -15,7 +15,7 @@ pub struct ImportVenueArgs {
     #[command(flatten)]
     stores: StoreArgs,
     #[command(flatten)]
-    place: PlaceArgs,
+    location: LocationArgs,
     /// A seating plan in the JSON format of pretix and its editors.
     file: PathBuf,
 }
@@ -26,7 +26,7 @@ pub async fn run(args: &ImportVenueArgs) -> Result<(), CommandError> {
     let plan_json = std::fs::read_to_string(&args.file);
     let plan_json = plan_json.map_err(|source| CommandError::Read { what: args.file.display().to_string(), source })?;
     let encore = on_database(&args.stores).await?;
-    let imported = encore.api.admin.import_venue(plan_json, args.place.place(), None).await?;
+    let imported = encore.api.admin.import_venue(plan_json, args.location.location(), None).await?;
     for warning in &imported.warnings {
         print_error_line(format_args!("warning: {warning}"));
     }

@@ -6,7 +6,7 @@ use encore_domain::catalog::venue_revision::{NewArea, VenueRevision};
 use encore_domain::ids::VenueId;
 use uuid::Uuid;
 
-use crate::commands::place::PlaceArgs;
+use crate::commands::location::LocationArgs;
 use crate::commands::{CommandError, on_database};
 use crate::config::StoreArgs;
 use crate::output::print_line;
@@ -17,7 +17,7 @@ pub struct ReviseVenueArgs {
     #[command(flatten)]
     stores: StoreArgs,
     #[command(flatten)]
-    place: PlaceArgs,
+    location: LocationArgs,
     /// The id of the venue, which stays as it is.
     venue: Uuid,
     /// Mark these seats as accessible: ids, separated by commas. May be repeated.
@@ -45,7 +45,7 @@ pub async fn run(args: ReviseVenueArgs) -> Result<(), CommandError> {
         focal_point: args.focal_point,
         section_focal_points: args.section_focal_point,
         general_admission_areas: args.area,
-        place: args.place.place(),
+        location: args.location.location(),
     };
     let encore = on_database(&args.stores).await?;
     let venue = encore.api.admin.revise_venue(VenueId(args.venue), revision, None).await?;

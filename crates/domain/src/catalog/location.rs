@@ -13,7 +13,7 @@ const NOT_SET: &str = "Factory";
 
 /// Where a venue is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The city.
     pub city: City,
     /// The country.

@@ -1,11 +1,11 @@
 //! Where a venue is, as arguments of a command.
 
 use clap::Args;
-use encore_domain::catalog::place::{City, Country, Place, TimeZone};
+use encore_domain::catalog::location::{City, Country, Location, TimeZone};
 
 /// Where a venue is: all three, or none.
 #[derive(Args)]
-pub struct PlaceArgs {
+pub struct LocationArgs {
     /// The city of the venue.
     #[arg(long, value_parser = City::parse, requires_all = ["country", "time_zone"])]
     city: Option<City>,
@@ -17,9 +17,9 @@ pub struct PlaceArgs {
     time_zone: Option<TimeZone>,
 }
 
-impl PlaceArgs {
-    /// The place, if it is told.
-    pub fn place(&self) -> Option<Place> {
-        Some(Place { city: self.city.clone()?, country: self.country?, time_zone: self.time_zone? })
+impl LocationArgs {
+    /// The location, if it is told.
+    pub fn location(&self) -> Option<Location> {
+        Some(Location { city: self.city.clone()?, country: self.country?, time_zone: self.time_zone? })
     }
 }

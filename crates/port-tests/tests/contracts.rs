@@ -49,7 +49,7 @@ macro_rules! agree_in_folders {
 }
 
 agree_in_folders! {
-    catalog: [keeping, finding, queues, events]
+    catalog: [keeping, finding, listing, queues, events]
     "queue/" queue_store: [joining, repeating, admitting, needs, pace, tokens, presence, drawing, restoring, snapshots]
     payments: [paying, once, remembering, token_ends, together]
     "booking/" reservations: [placing, repeating, giving_back, extending, leaving, expiring, events]

@@ -40,8 +40,8 @@ use crate::time::Timestamp;
 /// - `refuses_a_reused_request`: the same request id with another fingerprint is [`RequestError::Reused`], for the methods that find
 ///   by request too
 /// - `finds_concerts_by_words`: [`Search::finds`](crate::catalog::search::Search::finds) says which, in the same order and pages
-/// - `finds_concerts_by_location`: those with a performance at such a location that starts at that moment or later, and was not withdrawn
 /// - `finds_performances`: [`PerformanceFilter::wants`] says which, in the same order and pages
+/// - `finds_concerts_by_location`: those with a performance at such a location that starts at that moment or later, and was not withdrawn
 /// - `finds_performances_by_location`: so for city and country; none at a venue whose location is not known
 /// - `orders_concerts_by_title`, `orders_performances`: in the order of [`ConcertOrder::cursor`] and [`PerformanceOrder::cursor`], each
 ///   once, in pages of any size

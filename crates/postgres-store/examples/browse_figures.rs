@@ -1,7 +1,7 @@
 //! Prints how long the listings of a large catalogue take with and without the index of each: 10,000 concerts with ten dates each, at 500
 //! venues in 100 cities of ten countries.
 //!
-//! `cargo xtask test -p encore-postgres-store --release --example browse_figures`
+//! `cargo xtask test --workspace --example browse_figures`
 #![expect(clippy::expect_used, reason = "it ends with what goes wrong")]
 
 use std::time::{Duration, Instant};

@@ -73,8 +73,8 @@ impl DatabaseConfig {
         // Each prepared statement has one good plan, which uses its indexes, whatever its parameters. Planning each
         // execution would cost more than the execution. Sequential scans are off because the first plans are made while
         // the tables are empty: the planner would choose a sequential scan and use it for the life of the connection. Where
-        // there is no other plan, that makes it look so expensive that the query would be compiled at each execution, for far longer
-        // than it takes: so nothing is compiled.
+        // there is no other plan, the cost that stands for "off" would have the query compiled (JIT) at each execution, which takes far
+        // longer than the query.
         // Messages are in English if the role may choose it: the driver does not expose the code of an error, so
         // deadlocks and refused values are recognized by their messages.
         let statement_ms = self.statement_timeout.as_millis();

@@ -129,13 +129,6 @@ impl SalesRecords for PostgresSalesRecords {
     }
 }
 
-/// Keeps the planner from reading a whole table until the end of the transaction: it does not know that what is held or pending is in a
-/// few pages, the newest ones.
-async fn use_indexes(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    diesel::sql_query("SET LOCAL enable_seqscan = off").execute(conn).await?;
-    Ok(())
-}
-
 async fn reservations_of_fan(
     conn: &mut AsyncPgConnection,
     fan: UserId,
@@ -187,7 +180,6 @@ async fn reservations_of_performance(
         ReservationState::Released,
         ReservationState::Cancelled,
     ];
-    use_indexes(conn).await?;
     let wants = |state: ReservationState| filter.states.is_empty() || filter.states.contains(&state);
     let settled: Vec<&str> = SETTLED.into_iter().filter(|state| wants(*state)).map(state_text).collect();
     let query = sql(LIST)
@@ -241,7 +233,6 @@ async fn payments_of_performance(
             ORDER BY paid_at DESC, id DESC LIMIT $6)
         ) AS found
         ORDER BY paid_at DESC, id DESC LIMIT $6";
-    use_indexes(conn).await?;
     let query = sql(LIST)
         .bind::<SqlUuid, _>(performance.0)
         .bind::<Timestamptz, _>(since)

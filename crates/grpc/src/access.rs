@@ -75,7 +75,7 @@ pub(crate) fn access(path: &str) -> Option<Access> {
 
         (ADMIN, "ListBlockedSeats" | "PreviewPerformanceCancellation" | "GetQueue" | "WatchQueue")
         | (DRAFTS, "GetDraft" | "ListDrafts")
-        | (RECORDS, "FindUser" | "ListUserReservations" | "ListUserPayments" | "ListReservations" | "ListPayments")
+        | (RECORDS, "FindUser" | "ListReservations" | "ListPayments")
         | (MONEY, "GetSalesSwitch") => STAFF,
 
         (ADMIN, "VerifyPerformance")

@@ -293,7 +293,6 @@ impl Api {
             BookingApi { booking, cancellations: Arc::clone(&cancellations), listings: listings(), calls: calls() };
         let wallet = WalletApi { wallet: self.wallet, cards: self.cards.clone(), listings: listings(), calls: calls() };
         let (payments, cards) = (Arc::new(self.payments), self.cards);
-        let (of_bookings, of_payments) = (Arc::clone(&booking.booking), Arc::clone(&payments));
         let payments = PaymentApi { payments, cards, listings: listings(), calls: calls() };
         let (clock, shutdown) = (|| Arc::clone(&self.clock), || shutdown.clone());
         let queue =
@@ -346,13 +345,7 @@ impl Api {
         serve!(DraftServiceServer, Records, drafts, MESSAGE_MAX_BYTES);
         let performances = PerformancesApi { performances: self.performances, calls: calls() };
         serve!(PerformanceServiceServer, Records, performances, MESSAGE_MAX_BYTES);
-        let records = RecordsApi {
-            records: self.records,
-            booking: of_bookings,
-            payments: of_payments,
-            listings: listings(),
-            calls: calls(),
-        };
+        let records = RecordsApi { records: self.records, listings: listings(), calls: calls() };
         serve!(RecordsServiceServer, Records, records, MESSAGE_MAX_BYTES);
         if let Some(fans) = self.rehearsal_fans {
             serve!(RehearsalServiceServer, Records, RehearsalApi { fans, calls: calls() }, MESSAGE_MAX_BYTES);

@@ -153,26 +153,15 @@ impl BookingService for BookingApi {
 }
 
 pub(crate) fn states(fields: &mut Fields, values: &[i32]) -> Option<Vec<ReservationState>> {
-    let mut states = Vec::new();
-    let mut is_valid = true;
-    for (index, state) in values.iter().enumerate() {
-        let state = match pb::ReservationState::try_from(*state) {
-            Ok(pb::ReservationState::Held) => Some(ReservationState::Held),
-            Ok(pb::ReservationState::Paying) => Some(ReservationState::Paying),
-            Ok(pb::ReservationState::Confirmed) => Some(ReservationState::Confirmed),
-            Ok(pb::ReservationState::Expired) => Some(ReservationState::Expired),
-            Ok(pb::ReservationState::Released) => Some(ReservationState::Released),
-            Ok(pb::ReservationState::Cancelled) => Some(ReservationState::Cancelled),
-            Ok(pb::ReservationState::Unspecified) | Err(_) => None,
-        };
-        if let Some(state) = state.filter(|state| !states.contains(state)) {
-            states.push(state);
-        } else {
-            is_valid = false;
-            fields.refuse(&format!("states[{index}]"), "must be a state, named once");
-        }
-    }
-    is_valid.then_some(states)
+    fields.states(values, |state| match pb::ReservationState::try_from(state) {
+        Ok(pb::ReservationState::Held) => Some(ReservationState::Held),
+        Ok(pb::ReservationState::Paying) => Some(ReservationState::Paying),
+        Ok(pb::ReservationState::Confirmed) => Some(ReservationState::Confirmed),
+        Ok(pb::ReservationState::Expired) => Some(ReservationState::Expired),
+        Ok(pb::ReservationState::Released) => Some(ReservationState::Released),
+        Ok(pb::ReservationState::Cancelled) => Some(ReservationState::Cancelled),
+        Ok(pb::ReservationState::Unspecified) | Err(_) => None,
+    })
 }
 
 fn seat_request(fields: &mut Fields, message: pb::HoldSeatsRequest) -> Option<SeatRequest> {

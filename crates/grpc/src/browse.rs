@@ -5,11 +5,11 @@ use encore_domain::catalog::listing::{
 };
 use encore_domain::catalog::location::{City, Country};
 use encore_domain::catalog::search::Search;
-use encore_domain::time::Timestamp;
 use encore_proto::catalog::v1 as pb;
 
 use crate::fields::Fields;
 use crate::locations::location_to_proto;
+use crate::page_token::moment;
 
 /// The words to search for; none if the field is empty.
 fn search(fields: &mut Fields, text: &str) -> Option<Search> {
@@ -70,10 +70,6 @@ pub(crate) fn performance_order(fields: &mut Fields, order: i32) -> Option<Perfo
 /// What a page token is bound to.
 pub(crate) fn bound(conditions: &[String]) -> impl Iterator<Item = &str> {
     conditions.iter().map(String::as_str)
-}
-
-fn moment(moment: Option<Timestamp>) -> String {
-    moment.map(|moment| moment.to_rfc3339()).unwrap_or_default()
 }
 
 pub(crate) fn conditions_of_concerts(message: &pb::ListConcertsRequest, filter: &ConcertFilter) -> Vec<String> {

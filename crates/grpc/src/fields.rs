@@ -77,6 +77,21 @@ impl Fields {
         if id.is_empty() { Some(None) } else { self.request(user, id, call).map(Some) }
     }
 
+    /// The states of the field `states`, of which none may be named twice.
+    pub(crate) fn states<S: PartialEq>(&mut self, values: &[i32], read: impl Fn(i32) -> Option<S>) -> Option<Vec<S>> {
+        let mut states = Vec::new();
+        let mut is_valid = true;
+        for (index, state) in values.iter().enumerate() {
+            if let Some(state) = read(*state).filter(|state| !states.contains(state)) {
+                states.push(state);
+            } else {
+                is_valid = false;
+                self.refuse(&format!("states[{index}]"), "must be a state, named once");
+            }
+        }
+        is_valid.then_some(states)
+    }
+
     /// A required point in time, truncated to milliseconds.
     pub(crate) fn timestamp(&mut self, field: &str, value: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
         let Some(value) = value else {

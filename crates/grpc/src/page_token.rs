@@ -21,6 +21,11 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub(crate) struct Listings(pub(crate) Arc<dyn PageTokens>);
 
+/// A moment as part of a filter, which has whole milliseconds; empty if there is none.
+pub(crate) fn moment(at: Option<Timestamp>) -> String {
+    at.map(|at| at.timestamp_millis().to_string()).unwrap_or_default()
+}
+
 /// A listing: what an RPC lists for a user with a filter.
 pub(crate) struct Listing<'a> {
     tokens: &'a dyn PageTokens,

@@ -1,10 +1,7 @@
 //! `RecordsService`.
 
-use std::sync::Arc;
-
-use encore_app::booking::{BookingUseCases, ReservationView};
+use encore_app::booking::ReservationView;
 use encore_app::error::AppError;
-use encore_app::payment::PaymentUseCases;
 use encore_app::records::RecordsUseCases;
 use encore_domain::audit_log::{AuditChange, AuditEntry, AuditFilter, AuditTarget};
 use encore_domain::identity::Email;
@@ -12,7 +9,6 @@ use encore_domain::ids::{PerformanceId, UserId};
 use encore_domain::payment::card::PaymentState;
 use encore_domain::payment::fan_payment::FanPayment;
 use encore_domain::sales_records::{RecordsOf, TimeRange};
-use encore_domain::time::Timestamp;
 use encore_proto::admin::v1::{self as pb, records_service_server::RecordsService};
 use encore_proto::payment::v1::Payment;
 use tonic::{Request, Response, Status};
@@ -21,15 +17,13 @@ use crate::authenticate::caller;
 use crate::booking::{states, to_proto as reservation_to_proto};
 use crate::calls::Calls;
 use crate::fields::Fields;
-use crate::page_token::Listings;
+use crate::page_token::{Listings, moment};
 use crate::payment::to_proto as payment_to_proto;
 use crate::to_proto::timestamp;
 use crate::user_messages::{role_to_proto, user_to_proto};
 
 pub(crate) struct RecordsApi {
     pub(crate) records: RecordsUseCases,
-    pub(crate) booking: Arc<BookingUseCases>,
-    pub(crate) payments: Arc<PaymentUseCases>,
     pub(crate) listings: Listings,
     pub(crate) calls: Calls,
 }
@@ -56,46 +50,6 @@ impl RecordsService for RecordsApi {
             }
         };
         Ok(Response::new(pb::FindUserResponse { user: Some(user_to_proto(&user)) }))
-    }
-
-    async fn list_user_reservations(
-        &self,
-        request: Request<pb::ListUserReservationsRequest>,
-    ) -> Result<Response<pb::ListUserReservationsResponse>, Status> {
-        let message = request.into_inner();
-        let mut fields = Fields::default();
-        let user = fields.id("user_id", &message.user_id);
-        let states = states(&mut fields, &message.states);
-        let names = message.states().map(|state| state.as_str_name());
-        let listing = self.listings.of("ListUserReservations", user, names);
-        let page = fields.page(&listing, message.page_size, &message.page_token);
-        let (Some(user), Some(states), Some(page)) = (user, states, page) else {
-            return Err(fields.into_status());
-        };
-        let page = self.calls.read(self.booking.list_reservations(user, states, page)).await?;
-        Ok(Response::new(pb::ListUserReservationsResponse {
-            reservations: page.items.iter().map(reservation_to_proto).collect(),
-            next_page_token: listing.next_page_token(page.next.as_ref()),
-        }))
-    }
-
-    async fn list_user_payments(
-        &self,
-        request: Request<pb::ListUserPaymentsRequest>,
-    ) -> Result<Response<pb::ListUserPaymentsResponse>, Status> {
-        let message = request.into_inner();
-        let mut fields = Fields::default();
-        let user = fields.id("user_id", &message.user_id);
-        let listing = self.listings.of("ListUserPayments", user, []);
-        let page = fields.page(&listing, message.page_size, &message.page_token);
-        let (Some(user), Some(page)) = (user, page) else {
-            return Err(fields.into_status());
-        };
-        let page = self.calls.read(self.payments.list_payments(user, page)).await?;
-        Ok(Response::new(pb::ListUserPaymentsResponse {
-            payments: page.items.iter().map(payment_for_staff).collect(),
-            next_page_token: listing.next_page_token(page.next.as_ref()),
-        }))
     }
 
     async fn list_reservations(
@@ -238,35 +192,19 @@ fn time_range(
     TimeRange { since, until }
 }
 
-/// A time as part of the name of a listing.
-fn moment(at: Option<Timestamp>) -> String {
-    at.map(|at| at.timestamp_millis().to_string()).unwrap_or_default()
-}
-
 fn payment_states(fields: &mut Fields, values: &[i32]) -> Option<Vec<PaymentState>> {
     use encore_proto::payment::v1::PaymentState as Pb;
 
-    let mut states = Vec::new();
-    let mut is_valid = true;
-    for (index, state) in values.iter().enumerate() {
-        let state = match Pb::try_from(*state) {
-            Ok(Pb::Processing) => Some(PaymentState::Processing),
-            Ok(Pb::NeedsAction) => Some(PaymentState::NeedsAction),
-            Ok(Pb::Paid) => Some(PaymentState::Paid),
-            Ok(Pb::Failed) => Some(PaymentState::Failed),
-            Ok(Pb::Expired) => Some(PaymentState::Expired),
-            Ok(Pb::PartlyRefunded) => Some(PaymentState::PartlyRefunded),
-            Ok(Pb::Refunded) => Some(PaymentState::Refunded),
-            Ok(Pb::Unspecified) | Err(_) => None,
-        };
-        if let Some(state) = state.filter(|state| !states.contains(state)) {
-            states.push(state);
-        } else {
-            is_valid = false;
-            fields.refuse(&format!("states[{index}]"), "must be a state, named once");
-        }
-    }
-    is_valid.then_some(states)
+    fields.states(values, |state| match Pb::try_from(state) {
+        Ok(Pb::Processing) => Some(PaymentState::Processing),
+        Ok(Pb::NeedsAction) => Some(PaymentState::NeedsAction),
+        Ok(Pb::Paid) => Some(PaymentState::Paid),
+        Ok(Pb::Failed) => Some(PaymentState::Failed),
+        Ok(Pb::Expired) => Some(PaymentState::Expired),
+        Ok(Pb::PartlyRefunded) => Some(PaymentState::PartlyRefunded),
+        Ok(Pb::Refunded) => Some(PaymentState::Refunded),
+        Ok(Pb::Unspecified) | Err(_) => None,
+    })
 }
 
 /// A payment without what is for its fan alone: who opens the URL of the next action acts for the owner of the card.

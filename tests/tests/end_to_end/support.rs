@@ -47,9 +47,8 @@ async fn support_finds_a_fan_and_what_is_bought(world: World) {
     let paid = fan.pay(&bought.reservation_id).await.expect("paid");
     let reservations = async |by: &Fan, states: &[ReservationState]| -> Result<Vec<String>, Status> {
         let states = states.iter().map(|state| (*state).into()).collect();
-        let message = pb::ListUserReservationsRequest { user_id: id.clone(), states, ..Default::default() };
-        let listed = client(by).list_user_reservations(by.request(message)).await?.into_inner().reservations;
-        Ok(listed.into_iter().map(|reservation| reservation.reservation_id).collect())
+        let message = pb::ListReservationsRequest { user_id: id.clone(), states, ..Default::default() };
+        Ok(reservations_of_all(by, message).await?.0.into_iter().map(|(_, reservation)| reservation).collect())
     };
     let mut all = reservations(&support, &[]).await.expect("both");
     all.sort();
@@ -58,9 +57,10 @@ async fn support_finds_a_fan_and_what_is_bought(world: World) {
     assert_eq!(all, both);
     assert_eq!(reservations(&support, &[ReservationState::Confirmed]).await.expect("one"), [bought.reservation_id]);
     let payments = async || {
-        let message = pb::ListUserPaymentsRequest { user_id: id.clone(), ..Default::default() };
-        let listed = client(&support).list_user_payments(support.request(message)).await;
-        listed.expect("payments").into_inner().payments
+        let message = pb::ListPaymentsRequest { user_id: id.clone(), ..Default::default() };
+        let listed = client(&support).list_payments(support.request(message)).await;
+        let listed = listed.expect("payments").into_inner().payments;
+        listed.into_iter().map(|it| it.payment.expect("a payment")).collect::<Vec<_>>()
     };
     let listed: Vec<String> = payments().await.into_iter().map(|payment| payment.payment_id).collect();
     assert_eq!(listed, [paid.payment_id]);
@@ -250,14 +250,12 @@ async fn lists_over_all_fans_say_what_is_wrong_embedded() {
 
 /// The ids of the reservations and of the payments of a user, as staff see them.
 async fn records(by: &Fan, user_id: &str) -> (Vec<String>, Vec<String>) {
-    let reservations = pb::ListUserReservationsRequest { user_id: user_id.into(), ..Default::default() };
-    let payments = pb::ListUserPaymentsRequest { user_id: user_id.into(), ..Default::default() };
-    let reservations = client(by).list_user_reservations(by.request(reservations)).await.expect("reservations");
-    let payments = client(by).list_user_payments(by.request(payments)).await.expect("payments");
-    (
-        reservations.into_inner().reservations.into_iter().map(|reservation| reservation.reservation_id).collect(),
-        payments.into_inner().payments.into_iter().map(|payment| payment.payment_id).collect(),
-    )
+    let reservations = pb::ListReservationsRequest { user_id: user_id.into(), ..Default::default() };
+    let payments = pb::ListPaymentsRequest { user_id: user_id.into(), ..Default::default() };
+    let (reservations, _) = reservations_of_all(by, reservations).await.expect("reservations");
+    let (payments, _) = payments_of_all(by, payments).await.expect("payments");
+    let ids = |listed: Vec<(String, String)>| listed.into_iter().map(|(_, id)| id).collect();
+    (ids(reservations), ids(payments))
 }
 
 async fn the_records_of_a_deleted_fan_stay(world: World) {
